@@ -60,7 +60,7 @@ type Kind string
 // The kinds of operation. Targets are resolved inside the new root (openat2, RESOLVE_IN_ROOT) and
 // must exist unless the comment says otherwise.
 const (
-	Bind    Kind = "bind"    // Source (host path) onto Target, recursive; Flags: ro nosuid nodev noexec nosymfollow private
+	Bind    Kind = "bind"    // Source (host path; with flag "inside" a path in the new root) onto Target, recursive; Flags: inside ro nosuid nodev noexec nosymfollow
 	Device  Kind = "device"  // host device node Source onto Target (made as an empty file); checked to be a device
 	Tmpfs   Kind = "tmpfs"   // Data: mount options (size=, mode=)
 	Proc    Kind = "proc"    // fresh, else the ladder for masked /proc
@@ -70,6 +70,7 @@ const (
 	Dir     Kind = "dir"     // make Target (and parents) with Mode; fine if it exists
 	File    Kind = "file"    // make Target with Content and Mode; only below a tmpfs of ours
 	Symlink Kind = "symlink" // make Target pointing at Source; only below a tmpfs of ours
+	Lock    Kind = "lock"    // make the existing Target read-only (bound onto itself); fine if missing
 	Mask    Kind = "mask"    // hide Target: an empty read-only tmpfs over a folder, /dev/null over a file; fine if missing
 	Loopup  Kind = "loopup"  // bring lo up in an own net namespace
 )
