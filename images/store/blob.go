@@ -1,0 +1,92 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// emptyDigest is that of no bytes.
+const emptyDigest Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// A use is written to the disk only where the last known one is older than this.
+const touchAfter = 12 * time.Hour
+
+// HasBlob says whether a store of the chain has d. size is what d must have, or -1 if it is not known:
+// a file of another size is damaged, counts as missing, and is removed if it is ours.
+func (s *Store) HasBlob(d Digest, size int64) bool {
+	s.leaseQuietly(KindBlob, d.Hex())
+	_, err := s.findBlob(d, size)
+	return err == nil
+}
+
+// BlobPath is where d lies, for binding it into a sandbox; ErrNotFound.
+func (s *Store) BlobPath(d Digest) (string, error) { return s.findBlob(d, -1) }
+
+// OpenBlob opens d for reading; ErrNotFound. It does not hash again: see [Store.Verify].
+func (s *Store) OpenBlob(d Digest) (*os.File, error) {
+	p, err := s.findBlob(d, -1)
+	if err != nil {
+		return nil, err
+	}
+	// Never block on a fifo, never follow a link that somebody put here.
+	f, err := os.OpenFile(p, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", d, err)
+	}
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("blob %s: %w", d, errors.Join(ErrNotFound, err))
+	}
+	return f, nil
+}
+
+func (s *Store) findBlob(d Digest, size int64) (string, error) {
+	h := d.Hex()
+	if h == "" {
+		return "", fmt.Errorf("not a sha256 digest: %q", string(d))
+	}
+	for dir, own := range s.each {
+		p := filepath.Join(dir, Blobs, h)
+		fi, err := os.Lstat(p)
+		if err != nil {
+			continue
+		}
+		// An empty file is what a power cut makes of one that was not synced.
+		empty := fi.Size() == 0 && d != emptyDigest
+		if fi.Mode().IsRegular() && !empty && (size < 0 || fi.Size() == size) {
+			if own {
+				touch(p, fi)
+			}
+			return p, nil
+		}
+		s.log.Warn("a blob has the wrong size and is ignored", "path", p, "want", size, "have", fi.Size())
+		if own {
+			RemoveAll(p)
+		}
+	}
+	return "", fmt.Errorf("blob %s: %w", d, ErrNotFound)
+}
+
+// touch notes a use for [GCOptions].OlderThan. That it fails on a read-only store does not matter.
+func touch(path string, fi fs.FileInfo) {
+	if now := time.Now(); now.Sub(fi.ModTime()) > touchAfter {
+		os.Chtimes(path, time.Time{}, now)
+	}
+}
+
+// RemoveBlob deletes d from the store itself, if it is there.
+func (s *Store) RemoveBlob(d Digest) error {
+	if d.Hex() == "" {
+		return fmt.Errorf("not a sha256 digest: %q", string(d))
+	}
+	err := os.Remove(s.Path(Blobs, d.Hex()))
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
+}

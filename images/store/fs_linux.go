@@ -1,0 +1,70 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// filesystem is the magic number of the file system that path is on.
+func filesystem(path string) (int64, error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(path, &st)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return 0, &os.PathError{Op: "statfs", Path: path, Err: err}
+		}
+		return int64(st.Type), nil
+	}
+}
+
+// File systems on which flock is missing, is local to one machine while others write too, or on which
+// an overlay cannot have its layers. The numbers are from linux/magic.h and the vendors' sources.
+func checkFilesystem(path string, magic int64, log *slog.Logger) error {
+	name := ""
+	switch magic & 0xffffffff {
+	case 0x6969:
+		name = "NFS"
+	case 0x01021997:
+		name = "9p"
+	case 0x0bd00bd0:
+		name = "Lustre"
+	case 0x47504653:
+		name = "GPFS"
+	case 0x19830326:
+		name = "BeeGFS"
+	case 0xaad7aaea:
+		name = "PanFS"
+	case 0x00c36400:
+		name = "Ceph"
+	case 0x5346414f, 0x6b414653:
+		name = "AFS"
+	case 0xff534d42, 0xfe534d42, 0x517b:
+		name = "SMB"
+	case 0x65735546:
+		log.Warn("the store is on a FUSE file system; locks and overlays may not work there", "path", path)
+	}
+	if name == "" {
+		return nil
+	}
+	return &FilesystemError{Path: path, Type: name}
+}
+
+// syncTree makes everything below dir durable: one call for the whole file system, since one fsync for
+// each of a hundred thousand files takes minutes.
+func syncTree(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}

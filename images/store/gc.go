@@ -1,0 +1,218 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sort"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Keep says whether something must stay. It is asked once for each thing in the store, before anything
+// is deleted.
+type Keep func(kind Kind, name string) bool
+
+// GCOptions limit a collection. The zero value deletes everything that is not kept.
+type GCOptions struct {
+	DryRun    bool
+	OlderThan time.Duration // spare what was used or made within this time
+	MaxSize   int64         // if > 0: delete, longest unused first, only until the store has this many bytes
+}
+
+// Freed is what a collection deleted, or would delete. Bytes are those of the disk: files that also
+// belong to something that stays do not count.
+type Freed struct {
+	Layers, Blobs, Wheels int
+	Bytes                 int64
+}
+
+func (f *Freed) count(k Kind) {
+	switch k {
+	case KindLayer:
+		f.Layers++
+	case KindWheel:
+		f.Wheels++
+	default:
+		f.Blobs++
+	}
+}
+
+type candidate struct {
+	kind Kind
+	name string
+	path string
+	used time.Time
+}
+
+// GC deletes what keep does not keep, what no process has leased and no sandbox uses. Only the store's
+// own folder is touched. It ends the leases of this Store object first.
+//
+// The deleting is a rename under a lock that lasts for moments: whoever leases a name comes before it
+// and is seen, or after it and finds nothing. The space is given back after that.
+func (s *Store) GC(ctx context.Context, keep Keep, o GCOptions) (Freed, error) {
+	if err := s.Close(); err != nil {
+		return Freed{}, err
+	}
+	all, err := s.candidates()
+	if err != nil {
+		return Freed{}, fmt.Errorf("collect garbage: %w", err)
+	}
+	var total int64
+	if o.MaxSize > 0 {
+		total = Size(s.Path("blobs-v1"), s.Path(Layers), s.Path(Wheels))
+	}
+	now := time.Now()
+	var out []candidate
+	for _, c := range all {
+		// A time in the future is a clock that was set back: then it is new enough.
+		if (o.OlderThan <= 0 || now.Sub(c.used) >= o.OlderThan) && !keep(c.kind, c.name) {
+			out = append(out, c)
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].used.Before(out[j].used) })
+	if o.DryRun {
+		return s.dryRun(out, total, o.MaxSize)
+	}
+	return s.collect(ctx, out, total, o.MaxSize)
+}
+
+func (s *Store) candidates() ([]candidate, error) {
+	var out []candidate
+	for _, k := range []struct {
+		kind   Kind
+		folder string
+	}{{KindLayer, Layers}, {KindWheel, Wheels}, {KindBlob, Blobs}, {KindPartial, Partial}} {
+		entries, err := os.ReadDir(s.Path(k.folder))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			fi, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, candidate{k.kind, e.Name(), s.Path(k.folder, e.Name()), fi.ModTime()})
+		}
+	}
+	return out, nil
+}
+
+func (s *Store) dryRun(out []candidate, total, max int64) (f Freed, err error) {
+	leased, err := s.leased()
+	if err != nil {
+		return f, err
+	}
+	names := map[inode]uint64{}
+	for _, c := range out {
+		if max > 0 && total-f.Bytes <= max {
+			break
+		}
+		if leased[string(c.kind)+" "+c.name] || s.busy(c) {
+			continue
+		}
+		f.Bytes += wouldFree(names, c.path)
+		f.count(c.kind)
+	}
+	return f, nil
+}
+
+// busy tries the lock that collect would take.
+func (s *Store) busy(c candidate) bool {
+	f, err := lockCandidate(c)
+	if err != nil {
+		return errors.Is(err, errLocked)
+	}
+	if f != nil {
+		f.Close()
+	}
+	return false
+}
+
+// lockCandidate takes the lock of those kinds that have one: a layer in use, a blob being written.
+func lockCandidate(c candidate) (*os.File, error) {
+	switch c.kind {
+	case KindLayer:
+		return tryLock(c.path, os.O_RDONLY|syscall.O_DIRECTORY, syscall.LOCK_EX)
+	case KindPartial:
+		return tryLock(c.path, os.O_RDONLY, syscall.LOCK_EX)
+	}
+	return nil, nil
+}
+
+// batch bounds how long others wait for the gc lock.
+const batch = 256
+
+func (s *Store) collect(ctx context.Context, out []candidate, total, max int64) (f Freed, err error) {
+	if len(out) == 0 {
+		return f, nil
+	}
+	n := batch
+	if max > 0 {
+		n = 1 // how much one deletion frees decides about the next
+	}
+	for i := 0; i < len(out) && ctx.Err() == nil; i += n {
+		if max > 0 && total-f.Bytes <= max {
+			break
+		}
+		if err := s.collectBatch(ctx, out[i:min(i+n, len(out))], &f); err != nil {
+			return f, fmt.Errorf("collect garbage: %w", err)
+		}
+	}
+	return f, ctx.Err()
+}
+
+func (s *Store) collectBatch(ctx context.Context, out []candidate, f *Freed) error {
+	t, err := s.tempDir("gc")
+	if err != nil {
+		return err
+	}
+	// Should this process die, the next Open removes the folder.
+	defer t.lock.Close()
+	err = s.moveAway(ctx, out, t.path, f)
+	freed, rerr := removeAll(t.path)
+	f.Bytes += freed
+	return errors.Join(err, rerr)
+}
+
+func (s *Store) moveAway(ctx context.Context, out []candidate, to string, f *Freed) error {
+	gc, err := lock(ctx, s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_EX, s.waited("gc"))
+	if err != nil {
+		return err
+	}
+	defer gc.Close()
+	leased, err := s.leased()
+	if err != nil {
+		return err
+	}
+	for i, c := range out {
+		if leased[string(c.kind)+" "+c.name] {
+			continue
+		}
+		l, err := lockCandidate(c)
+		if errors.Is(err, errLocked) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
+			return err
+		}
+		err = s.rename(c.path, to+"/"+strconv.Itoa(i))
+		if l != nil {
+			l.Close()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		f.count(c.kind)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ImageRecord is what a reference led to when it was last pulled.
+type ImageRecord struct {
+	Ref      string    `json:"ref"`
+	Index    Digest    `json:"index,omitempty"`
+	Manifest Digest    `json:"manifest"`
+	Config   Digest    `json:"config"`
+	Size     int64     `json:"size"` // bytes of all layers as they were sent
+	Pulled   time.Time `json:"pulled"`
+	Layers   []string  `json:"layers"` // names of layers, bottom first
+}
+
+const recordMax = 1 << 20
+
+// recordName keeps short references readable; a file name has at most 255 bytes.
+func recordName(ref string) string {
+	var b strings.Builder
+	for i := range len(ref) {
+		c := ref[i]
+		if c == '-' || c == '_' || c == '.' && i > 0 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	n := b.String()
+	if len(n) > 180 {
+		n = n[:100] + "%" + DigestOf([]byte(ref)).Hex()
+	}
+	return n + ".json"
+}
+
+// PutImage notes what r.Ref leads to, in place of what it led to before.
+func (s *Store) PutImage(r ImageRecord) error {
+	if r.Ref == "" || r.Manifest.Hex() == "" {
+		return errors.New("an image record needs a reference and a manifest")
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := s.writeFile(s.Path(ImageRefs), recordName(r.Ref), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("note image %s: %w", r.Ref, err)
+	}
+	return nil
+}
+
+// Image is the record of ref; ErrNotFound.
+func (s *Store) Image(ref string) (ImageRecord, error) {
+	for dir := range s.each {
+		r, err := readRecord(dir + "/" + ImageRefs + "/" + recordName(ref))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+	}
+	return ImageRecord{}, fmt.Errorf("image %s: %w", ref, ErrNotFound)
+}
+
+// Images lists the records of all stores of the chain, sorted by reference. A record that cannot be
+// read is an error that names its file: whoever collects garbage by these must not go on without it.
+func (s *Store) Images() ([]ImageRecord, error) {
+	var out []ImageRecord
+	seen := map[string]bool{}
+	for dir := range s.each {
+		entries, err := os.ReadDir(dir + "/" + ImageRefs)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if !strings.HasSuffix(e.Name(), ".json") {
+				continue
+			}
+			r, err := readRecord(dir + "/" + ImageRefs + "/" + e.Name())
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !seen[r.Ref] {
+				seen[r.Ref] = true
+				out = append(out, r)
+			}
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Ref < out[j].Ref })
+	return out, nil
+}
+
+// RemoveImage forgets ref; ErrNotFound if it was not known. The layers stay until [Store.GC].
+func (s *Store) RemoveImage(ref string) error {
+	p := s.Path(ImageRefs, recordName(ref))
+	err := s.step("remove", p, func() error { return os.Remove(p) })
+	if errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("image %s: %w", ref, ErrNotFound)
+	}
+	return err
+}
+
+func readRecord(path string) (r ImageRecord, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return r, err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > recordMax {
+		return r, fmt.Errorf("damaged image record: %s", path)
+	}
+	if err := json.NewDecoder(f).Decode(&r); err != nil || r.Ref == "" {
+		return r, fmt.Errorf("damaged image record: %s: %w", path, errors.Join(err, errEmptyRecord(r)))
+	}
+	return r, nil
+}
+
+func errEmptyRecord(r ImageRecord) error {
+	if r.Ref == "" {
+		return errors.New("it names no image")
+	}
+	return nil
+}

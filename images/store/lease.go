@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Kind is what a name in the store stands for.
+type Kind string
+
+// The kinds that can be collected.
+const (
+	KindBlob    Kind = "blob"
+	KindPartial Kind = "partial"
+	KindLayer   Kind = "layer"
+	KindWheel   Kind = "wheel"
+)
+
+const leasePrefix = "lease-"
+
+// leaseFile lists what this Store relies on before anything durable refers to it. It is locked as long
+// as it counts.
+type leaseFile struct {
+	f     *os.File
+	names map[string]bool
+}
+
+// leaseNames adds names to the lease. The name is written before the caller looks whether it exists,
+// and under the shared side of the lock that GC takes for deleting: either the caller finds the thing
+// and GC sees the lease, or GC was first and the caller finds nothing.
+func (s *Store) leaseNames(kind Kind, names ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for _, n := range names {
+		line := string(kind) + " " + n + "\n"
+		if n != "" && (s.lease == nil || !s.lease.names[line]) {
+			b.WriteString(line)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := s.beginLease(); err != nil {
+		return err
+	}
+	gc, err := lock(context.Background(), s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_SH, s.waited("gc"))
+	if err != nil {
+		return err
+	}
+	defer gc.Close()
+	err = s.step("write", s.lease.f.Name(), func() error { _, err := io.WriteString(s.lease.f, b.String()); return err })
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		s.lease.names[line] = true
+	}
+	return nil
+}
+
+// leaseQuietly is for readers: on a store that cannot be written nobody deletes either.
+func (s *Store) leaseQuietly(kind Kind, names ...string) {
+	if err := s.leaseNames(kind, names...); err != nil && !errors.Is(err, ErrReadOnly) {
+		s.log.Debug("no lease", "names", names, "err", err)
+	}
+}
+
+func (s *Store) beginLease() error {
+	if s.lease != nil {
+		return nil
+	}
+	path := s.Path(Locks, fmt.Sprintf("%s%016x", leasePrefix, rand.Uint64()))
+	return s.step("create", path, func() error {
+		f, err := tryLock(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, syscall.LOCK_EX)
+		if err != nil {
+			return err
+		}
+		s.lease = &leaseFile{f, map[string]bool{}}
+		return nil
+	})
+}
+
+func (s *Store) endLease() error {
+	if s.lease == nil {
+		return nil
+	}
+	os.Remove(s.lease.f.Name())
+	err := s.lease.f.Close()
+	s.lease = nil
+	return err
+}
+
+// leased reads the leases of all living processes. The caller holds the gc lock, so none is added.
+func (s *Store) leased() (map[string]bool, error) {
+	d, err := os.ReadDir(s.Path(Locks))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, e := range d {
+		if !strings.HasPrefix(e.Name(), leasePrefix) {
+			continue
+		}
+		path := s.Path(Locks, e.Name())
+		f, err := tryLock(path, os.O_RDWR, syscall.LOCK_EX)
+		if err == nil { // its owner is dead
+			os.Remove(path)
+			f.Close()
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read a lease: %w", err)
+		}
+		for line := range strings.Lines(string(b)) {
+			out[strings.TrimSuffix(line, "\n")] = true
+		}
+	}
+	return out, nil
+}
