@@ -28,6 +28,7 @@ type Section struct {
 	Wheels       []WheelPin
 	Interpreters []FilePin
 	Fetches      []FetchPin
+	Steps        []StepPin
 	Built        map[string]BuiltLayer // layer key -> what it came out as; a check, not identity
 }
 
@@ -105,6 +106,16 @@ type FetchPin struct {
 	To     string
 	Unpack bool
 	Mode   uint32
+}
+
+// StepPin is one image step: its command and the content of every file that it sees.
+type StepPin struct {
+	Run     string   // a shell line; or Args
+	Args    []string // an argument list; or Run
+	Workdir string
+	Env     map[string]string
+	Network bool
+	Inputs  map[string]string // path in the project -> sha256
 }
 
 // BuiltLayer is what a built layer came out as.
