@@ -1,0 +1,14 @@
+//go:build !linux
+
+package deb
+
+import (
+	"errors"
+	"io"
+	"os"
+)
+
+// Unpack works on Linux only: it needs the kernel to resolve links inside of a root.
+func Unpack(io.Reader, *os.File, Limits) ([]Entry, error) {
+	return nil, errors.New("unpacking packages is not possible on this system")
+}
