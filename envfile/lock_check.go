@@ -23,7 +23,7 @@ func (l *Lock) Check(platform string, profiles []string, inputs map[string]strin
 		return err
 	}
 	if l.LayerFormat != LayerFormat {
-		return &StaleError{[]Change{{Key: "layer-format", Old: strconv.Itoa(l.LayerFormat), New: strconv.Itoa(LayerFormat)}}}
+		return &StaleError{[]Change{{Key: keyLayerFormat, Old: strconv.Itoa(l.LayerFormat), New: strconv.Itoa(LayerFormat)}}}
 	}
 	return s.Check(inputs)
 }

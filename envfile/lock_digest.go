@@ -92,5 +92,5 @@ func (c *canonWriter) addList(what string, v []string) {
 func sizeText(n int64) string { return strconv.FormatInt(n, 10) }
 
 // canon quotes a value in ASCII: what counts as printable beyond it changes with each Unicode
-// version. Bytes that are not UTF-8 cannot be written in TOML and come back as U+FFFD.
-func canon(s string) string { return strconv.QuoteToASCII(string([]rune(s))) }
+// version.
+func canon(s string) string { return strconv.QuoteToASCII(s) }

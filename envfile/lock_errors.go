@@ -2,8 +2,12 @@ package envfile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// keyLayerFormat is not a key of the env file: this version of the tool makes layers in another way.
+const keyLayerFormat = "layer-format"
 
 const hintLock = "run `sandbox lock`"
 
@@ -86,6 +90,8 @@ func (e *StaleError) Error() string {
 		files = moved
 	}
 	switch {
+	case slices.Contains(keys, keyLayerFormat):
+		return "sandbox.lock is for layers of an older format: " + e.Changes[0].Old
 	case len(keys) == 0:
 		return "sandbox.lock is older than " + andList(files)
 	case len(files) == 0:

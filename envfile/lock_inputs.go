@@ -11,10 +11,11 @@ import (
 // Inputs is what the pins of one platform depend on: the normalised values of the keys that enter a
 // lock, under their names ("apt.packages"), and the sha256 (hex) of every file that was read, under
 // "file:" and its path. Keys at their default are left out. Where order means nothing it is not kept,
-// so moving a package in a list makes no lock stale. platforms is not among them: each platform has a
-// section of its own, and one more platform changes no other.
+// so moving a package in a list makes no lock stale. Of platforms only the one asked for is among them:
+// each has a section of its own, and one more changes no other.
 func Inputs(f *File, platform string, files map[string]string) map[string]string {
 	in := inputs{}
+	in.str("platform", platform)
 	in.str("image.base", f.Image.Base)
 	in.str("image.dockerfile", f.Image.Dockerfile)
 	in.table("image.args", f.Image.Args)

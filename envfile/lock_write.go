@@ -24,8 +24,17 @@ func SectionName(platform string, profiles []string) string {
 
 // WriteTo writes the lock as TOML. The same lock always gives the same bytes: sections, pins and
 // keys are sorted, whatever order the slices are in, and no time of now is in it. A lock that
-// [ReadLock] would refuse is not written: the error says what is wrong with it.
+// [ReadLock] would refuse is not written: the error says why.
 func (l *Lock) WriteTo(w io.Writer) (int64, error) {
+	text := l.text()
+	if _, err := ReadLock("the new lock", text); err != nil {
+		return 0, err
+	}
+	n, err := w.Write(text)
+	return int64(n), err
+}
+
+func (l *Lock) text() []byte {
 	var t tomlWriter
 	t.WriteString(lockHeader)
 	t.num("version", int64(l.Version))
@@ -36,17 +45,7 @@ func (l *Lock) WriteTo(w io.Writer) (int64, error) {
 	for _, name := range slices.Sorted(maps.Keys(l.Sections)) {
 		t.section(quoteKey(name), l.Digest(name), l.Sections[name])
 	}
-	back, err := ReadLock("the new lock", t.Bytes())
-	if err != nil {
-		return 0, err
-	}
-	for name := range l.Sections {
-		if back.Digest(name) != l.Digest(name) {
-			return 0, fmt.Errorf("the new lock: section cannot be written as it is: %q", name)
-		}
-	}
-	n, err := w.Write(t.Bytes())
-	return int64(n), err
+	return t.Bytes()
 }
 
 // tomlWriter writes keys with values; empty values are left out.
@@ -243,8 +242,11 @@ func quoteTOML(s string) string {
 	}
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range s { // bytes that are not UTF-8 become U+FFFD: TOML has no way to write them
+	for i, r := range s {
 		switch {
+		case r == utf8.RuneError:
+			_, n := utf8.DecodeRuneInString(s[i:])
+			b.WriteString(s[i : i+n]) // what is not UTF-8 stays so, and reading refuses it
 		case r == '"' || r == '\\':
 			b.WriteString(`\` + string(r))
 		case r == '\n':
