@@ -16,7 +16,16 @@ import (
 // values, and stops at maxNesting.
 const maxNesting = 64
 
-var errNesting = errors.New("nested too deeply")
+// Every value costs both some hundred bytes beside its text, and the decoder also its whole path.
+const (
+	maxNodes    = 1 << 20
+	maxNamePath = 1 << 12
+)
+
+var (
+	errNesting = errors.New("nested too deeply")
+	errNodes   = fmt.Errorf("more than %d values, or a key longer than %d bytes with the tables above it", maxNodes, maxNamePath)
+)
 
 type span struct{ start, end int }
 
@@ -136,7 +145,18 @@ func (s *tomlScan) headerLine() error {
 	}
 	s.table = s.resolve(name, array)
 	s.under = len(s.nodes)
-	s.nodes = append(s.nodes, tomlNode{path: s.table, header: true, array: array, key: span{start, s.pos}, under: -1})
+	return s.add(tomlNode{path: s.table, header: true, array: array, key: span{start, s.pos}, under: -1})
+}
+
+func (s *tomlScan) add(n tomlNode) error {
+	size := 0
+	for _, p := range n.path {
+		size += len(p) + 1
+	}
+	if len(s.nodes) >= maxNodes || size > maxNamePath {
+		return errNodes
+	}
+	s.nodes = append(s.nodes, n)
 	return nil
 }
 
@@ -217,7 +237,9 @@ func (s *tomlScan) keyValue(table []string, inline bool, depth int) error {
 	s.skip(false)
 	path := append(append([]string(nil), table...), parts...)
 	at := len(s.nodes)
-	s.nodes = append(s.nodes, tomlNode{path: path, key: span{start, end}, inline: inline, under: s.under})
+	if err := s.add(tomlNode{path: path, key: span{start, end}, inline: inline, under: s.under}); err != nil {
+		return err
+	}
 	return s.valueOf(at, depth)
 }
 
@@ -275,7 +297,9 @@ func (s *tomlScan) arrayValue(path []string, depth int) ([]span, error) {
 		}
 		at, start := len(s.nodes), s.pos
 		sub := append(append([]string(nil), path...), strconv.Itoa(len(elems)))
-		s.nodes = append(s.nodes, tomlNode{path: sub, inline: true, under: s.under})
+		if err := s.add(tomlNode{path: sub, inline: true, under: s.under}); err != nil {
+			return nil, err
+		}
 		if err := s.valueOf(at, depth+1); err != nil {
 			return nil, err
 		}

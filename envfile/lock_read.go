@@ -12,7 +12,7 @@ import (
 )
 
 // maxLock bounds what is read as a lock. One with ten thousand pins has some 4 MB.
-const maxLock = 64 << 20
+const maxLock = 32 << 20
 
 // ReadLock reads a lock; name is what errors call it. It takes only what [Lock.WriteTo] writes: a
 // lock is an input to everything that is fetched and run, so a wrong type, a key that is not known, a

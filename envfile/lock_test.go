@@ -207,6 +207,8 @@ func TestReadLockRefuses(t *testing.T) {
 		{"cut off", good[:strings.Index(good, "1.2.2-2")]},
 		{"a key twice", edit("epoch = 1760000000\n", "epoch = 1760000000\nepoch = 1\n")},
 		{"nested far too deeply", "a = " + strings.Repeat("[", 1<<20)},
+		{"far too many values", "a = [" + strings.Repeat("1,", 1<<21) + "]"},
+		{"a long header over keys", "[" + strings.Repeat("a", 1<<20) + "]\n" + strings.Repeat("b = 1\n", 9)},
 		{"a key of far too many parts", strings.Repeat("a.", 1<<20) + "b = 1"},
 	} {
 		_, err := ReadLock("sandbox.lock", []byte(c.text))
