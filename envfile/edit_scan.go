@@ -18,8 +18,9 @@ const maxNesting = 64
 
 // Every value costs both some hundred bytes beside its text, and the decoder also its whole path.
 const (
-	maxNodes    = 1 << 20
+	maxNodes    = 1 << 18
 	maxNamePath = 1 << 12
+	maxPaths    = 1 << 26 // of all of them together
 )
 
 var (
@@ -49,6 +50,7 @@ type tomlScan struct {
 	table  []string
 	under  int
 	counts map[string]int // [[path]] -> how many so far
+	paths  int            // bytes of all paths so far
 }
 
 // scanTOML lists the statements of src in order. Its error says where it could not go on; text that
@@ -153,7 +155,7 @@ func (s *tomlScan) add(n tomlNode) error {
 	for _, p := range n.path {
 		size += len(p) + 1
 	}
-	if len(s.nodes) >= maxNodes || size > maxNamePath {
+	if s.paths += size; len(s.nodes) >= maxNodes || size > maxNamePath || s.paths > maxPaths {
 		return errNodes
 	}
 	s.nodes = append(s.nodes, n)
