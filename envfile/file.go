@@ -32,7 +32,13 @@ type File struct {
 	Submit    map[string]any // engine name -> its own terms
 	X         map[string]any // left to other tools
 
-	Bind Bind // only ever from sandbox.local.toml or the user's configuration
+	Bind Bind // only ever from sandbox.local.toml, the command line or the user's configuration
+
+	Profiles     []string // the profiles that were applied, in order
+	LockProfiles []string // those of them that change a key marked L: the lock has a section for them
+	LockOwn      bool     // sandbox.local.toml or the command line changes a key marked L
+
+	tree *keyNode // the merged values with their places; nil for a File made by hand
 }
 
 // Project says where the project folder is mounted, and which folder that is.
@@ -214,7 +220,8 @@ type Command struct {
 	Args  []string // run as it stands, with ARGS appended
 }
 
-// Task is a named command.
+// Task is a named command. A table that it has is the file's with its own keys merged over it; one
+// that it does not have is nil, and the file's holds.
 type Task struct {
 	Run     Command
 	About   string

@@ -1,0 +1,78 @@
+package envfile
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sizeUnits are what a size may end with, largest first, so that String takes the largest that
+// divides evenly.
+var sizeUnits = [...]struct {
+	name  string
+	bytes int64
+}{
+	{"PiB", 1 << 50}, {"PB", 1e15}, {"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
+	{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1},
+}
+
+// maxSize keeps sums of sizes within an int64.
+const maxSize = Size(1) << 60
+
+// ParseSize reads "16GiB", "1.5TB" or "500 MB". A unit is required, and a bare letter is none: G is
+// read as 10⁹ by some and as 2³⁰ by others. A fraction is rounded down to whole bytes.
+func ParseSize(s string) (Size, error) {
+	want := errors.New(`wants a size with a unit, such as "16GiB" or "500MB"`)
+	digits := strings.TrimRight(s, "BKMGTPbkmgtpi ")
+	unit := strings.TrimSpace(s[len(digits):])
+	if len(digits) == 0 || len(digits) > 20 || strings.Trim(digits, "0123456789.") != "" {
+		return 0, want
+	}
+	number, ok := new(big.Rat).SetString(digits)
+	if !ok || strings.HasPrefix(digits, ".") || strings.HasSuffix(digits, ".") {
+		return 0, want
+	}
+	for _, u := range sizeUnits {
+		if u.name != unit {
+			continue
+		}
+		number.Mul(number, new(big.Rat).SetInt64(u.bytes))
+		whole := new(big.Int).Quo(number.Num(), number.Denom())
+		if !whole.IsInt64() || Size(whole.Int64()) > maxSize {
+			return 0, fmt.Errorf("wants a size of at most %s", maxSize)
+		}
+		return Size(whole.Int64()), nil
+	}
+	return 0, want
+}
+
+// String writes the size so that ParseSize reads the same number of bytes.
+func (s Size) String() string {
+	for _, u := range sizeUnits {
+		if s != 0 && int64(s)%u.bytes == 0 {
+			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
+		}
+	}
+	return "0B"
+}
+
+// ParseDuration reads what [time.ParseDuration] reads and also whole days, "7d". Only durations
+// above zero are accepted.
+func ParseDuration(s string) (time.Duration, error) {
+	want := errors.New(`wants a duration, such as "90s", "10m", "12h" or "7d"`)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil || n == 0 || n > 36500 {
+			return 0, want
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, want
+	}
+	return d, nil
+}
