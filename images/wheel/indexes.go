@@ -35,6 +35,8 @@ type Set struct {
 	From string // where the default's address was found, for messages; "" if there is none
 }
 
+const fromFile = "sandbox.toml"
+
 // Indexes finds the addresses of Python indexes. Order: env file, user's configuration, variables of
 // pip and uv, their configuration files, and at last what pip itself uses. There is no address in
 // this program. Having no default index is not an error here: see [Set.Default].
@@ -57,7 +59,7 @@ func Indexes(ctx context.Context, s Settings) (Set, error) {
 	if def == "" && !noIndex {
 		def, from = s.pipDefault(ctx)
 	}
-	if def != "" && !(noIndex && from != "sandbox.toml") {
+	if def != "" && !(noIndex && from != fromFile) {
 		list = append(list, Index{Name: Default, URL: def})
 		set.From = from
 	}
@@ -90,9 +92,9 @@ func (s Settings) named() (def, from string, list []Index) {
 			x.URL = cmp.Or(mine, x.URL)
 			list = append(list, x)
 		case sameHost(mine, x.URL):
-			def, from = mine, "the user's configuration"
+			def, from = mine, fromFile
 		default:
-			def, from = x.URL, "sandbox.toml"
+			def, from = x.URL, fromFile
 		}
 	}
 	if def == "" && s.User[Default] != "" {

@@ -74,7 +74,11 @@ func (s Specifier) Allows(v Version) bool {
 func (c clause) allows(v Version) bool {
 	switch c.op {
 	case "===":
-		return strings.EqualFold(c.text, v.text)
+		norm := v.Public()
+		if l := v.Local(); l != "" {
+			norm += "+" + l
+		}
+		return strings.EqualFold(c.text, v.text) || strings.EqualFold(c.text, norm)
 	case "==":
 		return c.equal(v)
 	case "!=":
