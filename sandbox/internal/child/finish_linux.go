@@ -143,7 +143,7 @@ func (k *compiler) filters() error {
 		return err
 	}
 	k.label("seccomp filter", "process", strings.Join(k.s.Seccomp, "+"), "")
-	code, prog := k.bytes(filter), k.space(16) // struct sock_fprog
+	code, prog := k.bytes([]byte(filter)), k.space(16) // struct sock_fprog
 	k.mem[prog.v], k.mem[prog.v+1] = byte(len(filter)/8), byte(len(filter)/8>>8)
 	k.pointer(prog, 8, code)
 	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(0), prog)
