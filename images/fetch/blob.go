@@ -112,7 +112,7 @@ func (c *Client) copy(ctx context.Context, w *store.BlobWriter, j Job, report pr
 // Blobs runs jobs in parallel. The first error ends the others; what is finished stays, and what was
 // begun is continued by the next call.
 func (c *Client) Blobs(ctx context.Context, s *store.Store, jobs []Job, report progress.Report) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(c.o.Jobs)
 	seen := map[store.Digest]bool{}
 	for _, j := range jobs {
@@ -120,10 +120,10 @@ func (c *Client) Blobs(ctx context.Context, s *store.Store, jobs []Job, report p
 			continue
 		}
 		seen[j.Digest] = true
-		if ctx.Err() != nil {
+		if inner.Err() != nil {
 			break
 		}
-		g.Go(func() error { return c.Blob(ctx, s, j.Digest, j.Size, j.Sources, j.Name, report) })
+		g.Go(func() error { return c.Blob(inner, s, j.Digest, j.Size, j.Sources, j.Name, report) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Body struct {
 	off    int64 // bytes handed out, plus Offset
 	source int   // index of the source in use
 	noRng  bool  // it does not honour Range
+	whole  bool  // the answer marks its end, so that a cut is told from a file that is short
 	joined bool  // the content was put together from more than one answer
 	retry  retry
 	mark   int64 // off at the last progress
@@ -114,6 +116,8 @@ func (b *Body) read(p []byte) (int, error) {
 		return n, nil
 	case b.off == b.limit():
 		return n, b.finish(err)
+	case err == io.EOF && b.whole:
+		return n, &SizeError{Name: b.req.Name, Want: b.req.Size, Got: b.off}
 	case err == io.EOF:
 		return n, io.ErrUnexpectedEOF
 	}
@@ -239,7 +243,7 @@ func (b *Body) accept(resp *http.Response, ranged bool) error {
 			b.noRng = true
 			return err
 		}
-		b.cur = resp.Body
+		b.cur, b.whole = resp.Body, false
 		return nil
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && ranged:
 		drain(resp)
@@ -252,7 +256,7 @@ func (b *Body) accept(resp *http.Response, ranged bool) error {
 		resp.Body.Close()
 		return &SizeError{Name: nameOf(b.req.Name, resp.Request.URL), Want: b.req.Size, Got: n}
 	}
-	b.cur = resp.Body
+	b.cur, b.whole = resp.Body, slices.Contains(resp.TransferEncoding, "chunked")
 	if b.off > 0 {
 		b.joined = true
 		return b.skip(b.off)

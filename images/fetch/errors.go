@@ -72,18 +72,29 @@ type refusedError struct{ why string }
 
 func (e *refusedError) Error() string { return e.why }
 
+// Permanent marks an error of a transport after which no other try is made.
+func Permanent(err error) error { return &permanentError{err} }
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
 // permanent tells errors for which another try of the same source is useless.
 func permanent(err error) bool {
 	var status *StatusError
 	var size *SizeError
 	var refused *refusedError
 	var dns *net.DNSError
+	var marked *permanentError
 	switch {
+	case errors.As(err, &marked):
+		return true
 	case errors.As(err, &status):
 		return !status.temporary()
 	case errors.As(err, &dns):
 		return dns.IsNotFound
-	case errors.As(err, &size), errors.As(err, &refused), isCertificate(err):
+	case errors.As(err, &size), errors.As(err, &refused), isCertificate(err), errors.Is(err, http.ErrSchemeMismatch):
 		return true
 	}
 	return false

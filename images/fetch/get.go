@@ -88,6 +88,14 @@ func (c *Client) once(ctx context.Context, method string, src Source, max int64)
 // inRetry marks requests that are retried by their caller.
 const inRetry ctxKey = 1
 
+// Checked tells whether a request with this context was made by this package, which looks at each
+// address before it asks for it.
+func Checked(ctx context.Context) bool { return ctx.Value(inRetry) != nil }
+
+// Unmarked returns ctx without what Checked looks at, for requests that a library makes on its own
+// on behalf of one of ours.
+func Unmarked(ctx context.Context) context.Context { return context.WithValue(ctx, inRetry, nil) }
+
 // Retrying returns rt with the tries of this client around requests that it did not make itself,
 // such as those of a library that fetches tokens.
 func (c *Client) Retrying(rt http.RoundTripper) http.RoundTripper { return retrying{c, rt} }
