@@ -1,4 +1,5 @@
-// Package progress is how long work tells what it is doing, without knowing who shows it.
+// Package progress is how long work tells what it is doing, without knowing who shows it. Libraries
+// take a [Report] as an option and call it; the command line draws bars or prints lines.
 package progress
 
 // Report is told about one piece of work: verb ("pull", "fetch", "build"), item ("layer 3f2a…",

@@ -16,3 +16,4 @@ func probeSubuid() error              { return errLinux }
 func probeGit() error                 { return errLinux }
 func probeMirror() error              { return errLinux }
 func probeIndex() error               { return errLinux }
+func probeBusybox() error             { return errLinux }

@@ -35,6 +35,7 @@ var conditions = map[string]condition{
 	"strace":   {"strace", once(program("strace"))},
 	"skopeo":   {"skopeo, to push images", once(program("skopeo"))},
 	"registry": {"docker-registry and htpasswd", once(programs("docker-registry", "htpasswd"))},
+	"busybox":  {"a static busybox", once(probeBusybox)},
 	"mirror":   {"the host's apt sources answer", once(probeMirror)},
 	"index":    {"pip's index of Python packages answers", once(probeIndex)},
 }

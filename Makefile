@@ -1,0 +1,55 @@
+GO      ?= go
+PREFIX  ?= /usr/local
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build demo test test-all lint bench fuzz cover clean install
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/sandbox, one static file
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+demo: build ## assemble an environment with PyTorch and train a network in it, without root
+	bin/sandbox run -C examples/train-digits train
+
+test: ## all tests, on this host's real parts; as root also as both kinds of ordinary user
+	$(GO) test -timeout 25m ./...
+
+test-all: ## the same, and every user runs what takes minutes too
+	SANDBOX_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./...
+
+lint: ## gofmt, vet (also for macOS), staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "not formatted: $$files"; exit 1; fi
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+bench: build ## speed beside the peers, as in docs/benchmarks.md
+	bench/run
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "== $$file $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+cover: ## which lines the tests reach, the scripts included: bin/cover.html
+	@rm -rf bin/cover && mkdir -p bin/cover && chmod 1777 bin/cover
+	GOCOVERDIR=$(CURDIR)/bin/cover $(GO) test -count=1 -timeout 40m -coverpkg=./... -coverprofile=bin/unit.out ./...
+	$(GO) tool covdata textfmt -i=bin/cover -o bin/scripts.out
+	@{ cat bin/unit.out; tail -n +2 bin/scripts.out; } > bin/cover.out
+	$(GO) tool cover -html=bin/cover.out -o bin/cover.html
+	@$(GO) tool cover -func=bin/cover.out | tail -1
+
+clean: ## remove what make built here; stores are `sandbox gc`'s business
+	rm -rf bin .bench
+
+install: build ## put the tool below PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/sandbox* $(DESTDIR)$(PREFIX)/bin/

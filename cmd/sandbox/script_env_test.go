@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/4cc2e759/sandbox/internal/testenv"
+)
+
+// setup gives a script the environment of somebody who has just logged in, with a home of its own and
+// the program under test first on PATH.
+func (s shared) setup(e *testscript.Env) error {
+	home := filepath.Join(e.WorkDir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	work := e.Getenv("WORK")
+	e.Vars = append(testenv.CleanEnv(name, home), "WORK="+work, "TMPDIR="+e.Getenv("TMPDIR"), "devnull=/dev/null", "/=/", ":=:", "$=$", "exe=",
+		"STORE="+filepath.Join(home, ".local/share/sandbox"),
+		"EXAMPLES="+filepath.Join(s.dir, "examples"),
+		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",
+		"CACHE="+s.cache)
+	e.Setenv("PATH", filepath.Join(s.dir, "bin")+":"+e.Getenv("PATH"))
+	if d := os.Getenv("GOCOVERDIR"); d != "" {
+		e.Setenv("GOCOVERDIR", d)
+	}
+	e.Values[testKey{}] = e.T()
+	e.Values[registryKey{}] = &registryUse{}
+	e.Values[cacheKey{}] = &cacheUse{dir: s.cache}
+	e.Defer(func() { e.Values[cacheKey{}].(*cacheUse).harvest(filepath.Join(home, ".local/share/sandbox")) })
+	return nil
+}
+
+// condition is what scripts may ask in square brackets, besides testscript's own: the conditions of
+// package testenv, `user:NAME`, and `once`, which holds for one user only: for what takes minutes.
+func condition(cond string) (bool, error) {
+	if name, ok := strings.CutPrefix(cond, "user:"); ok {
+		u, err := user.Current()
+		return err == nil && u.Username == name, err
+	}
+	if cond == "once" {
+		u, err := user.Current()
+		if err != nil {
+			return false, err
+		}
+		matrix := testenv.Check("users") == nil || os.Getenv(sharedVar) != ""
+		return !matrix || u.Username == testenv.WithoutSubuid || os.Getenv(allVar) != "", nil
+	}
+	for _, name := range testenv.Names() {
+		if name != cond {
+			continue
+		}
+		err := testenv.Check(name)
+		if must, ok := err.(*testenv.MustError); ok {
+			return false, must
+		}
+		return err == nil, nil
+	}
+	return false, fmt.Errorf("no condition %q; there are %s, once, user:NAME and testscript's own", cond, strings.Join(testenv.Names(), " "))
+}
+
+// cacheUse is whether a script shares its downloads.
+type (
+	cacheKey struct{}
+	cacheUse struct {
+		dir string
+		on  bool
+	}
+)
+
+// harvest copies what a store has fetched to the cache, so that the next script, and the next user, need
+// not. Content is named by its hash and checked by whoever reads it.
+func (c *cacheUse) harvest(store string) {
+	to := filepath.Join(c.dir, "blobs-v1", "sha256")
+	if !c.on || os.MkdirAll(to, 0o755) != nil {
+		return
+	}
+	_ = filepath.WalkDir(filepath.Join(store, "blobs-v1", "sha256"), func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		b, err := os.Open(p)
+		if err != nil {
+			return nil
+		}
+		defer b.Close()
+		keep(filepath.Join(to, d.Name()), b)
+		return nil
+	})
+}
+
+// keep writes a file that everybody can read, whole or not at all. It is a copy: the cache has to
+// outlive what a script does to its store.
+func keep(path string, r io.Reader) {
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(filepath.Dir(path)), "new-")
+	if err != nil {
+		return
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, r)
+	if errors.Join(err, f.Chmod(0o644), f.Close()) == nil {
+		_ = os.Rename(f.Name(), path)
+	}
+}
