@@ -1,0 +1,31 @@
+// Package layer turns layer tars into directory trees and back. Use [Apply] to unpack a layer into a
+// folder of the store, [Stack] to look at layers as the container will see them, [Pack] and [DiffID] to
+// make the canonical tar of a tree that was built here, and [Reassemble] to get the exact bytes of a
+// layer that was applied.
+//
+// # The form on disk
+//
+// A layer folder has fs/, the tree, and tar/, what the tree cannot hold. The tree is a lower directory
+// for overlayfs mounted with userxattr: a whiteout is a character device 0:0, an opaque directory has
+// the attribute user.overlay.opaque=y. Everything belongs to the user who applied it. Modes are those
+// of the tar; set-user-id bits are kept, so the tree belongs on a private path or a nosuid mount.
+//
+//	tar/raw.zst     all bytes of the tar that are not contents of files in fs/
+//	tar/owners.zst  what could not be put on the file: see [Owners]
+//	tar/kept/       contents that a later entry of the same tar displaced
+//	tar/places      where contents lie that are not under the name that their entry has
+//
+// # Rules of application, where the specification leaves a choice
+//
+//   - Whiteouts and opaque markers act on lower layers only, in any order with entries of this layer.
+//   - Symbolic links in the parents of an entry are followed inside the layer's own tree; links of lower
+//     layers are not seen. The last component is never followed: the later entry replaces it.
+//   - A parent that has no entry becomes a directory 0755 and is noted as to be inherited from the
+//     layers below.
+//   - Two entries of one name: the last wins, except that a directory stays where a directory was.
+//   - A hard link needs its target in the same layer, before it.
+//   - Names that lead above the root are errors; absolute names, "./" and "//" are cleaned.
+//   - Device nodes become empty files and are noted. Capabilities and attributes other than user.* are
+//     noted, never set: inside a user namespace they mean nothing, outside they would mean too much.
+//   - user.overlay.*, trusted.overlay.* and user.sandbox.* of the tar are dropped.
+package layer

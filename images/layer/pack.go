@@ -1,0 +1,32 @@
+package layer
+
+import (
+	"fmt"
+
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// PackOptions of [Pack], [List] and [DiffID].
+type PackOptions struct {
+	// Owners of what does not belong to root, devices and attributes; nil is none.
+	Owners Owners
+	// Epoch is the modification time of everything, in seconds since 1970.
+	Epoch int64
+	// NoHardlinks writes every name with its contents. It is for trees whose files may be hard links
+	// into the store: whether two names share a file then depends on whether the store could link or
+	// had to copy, and the layer must not. Without it names that share a file within the tree are
+	// links to the first of them, and links to the outside do not matter.
+	NoHardlinks bool
+}
+
+// Digests of a tree.
+type Digests struct {
+	DiffID store.Digest // of what Pack writes
+	Files  store.Digest // of what List writes
+	Bytes  int64        // that Pack writes
+}
+
+// DamageError is a file of a layer that is not what it was.
+type DamageError struct{ Path, Detail string }
+
+func (e *DamageError) Error() string { return fmt.Sprintf("damaged file %q: %s", e.Path, e.Detail) }

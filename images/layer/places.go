@@ -1,0 +1,131 @@
+package layer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// places says where contents lie that are not in the tree under the name of their entry: the entry's
+// parent went through a symbolic link, or a later entry took the name.
+//
+//	a RECORD "path"        the file of this F record is at path
+//	k RECORD NUMBER "path" after this many F records the file at path was moved to tar/kept/NUMBER
+type places struct {
+	aliases map[int]string
+	kept    map[string][]keptFile
+	count   int
+}
+
+type keptFile struct{ after, number int }
+
+func (p *places) alias(record int, real string) {
+	if p.aliases == nil {
+		p.aliases = map[int]string{}
+	}
+	p.aliases[record] = real
+}
+
+func (p *places) keep(after int, real string) int {
+	if p.kept == nil {
+		p.kept = map[string][]keptFile{}
+	}
+	p.count++
+	p.kept[real] = append(p.kept[real], keptFile{after, p.count})
+	return p.count
+}
+
+// find says where the contents of an F record are: a path of the tree, or if kept > 0 that file. The
+// name was taken from it by the first move that came after it.
+func (p *places) find(record int, name string) (path string, kept int) {
+	if a, ok := p.aliases[record]; ok {
+		name = a
+	}
+	for _, k := range p.kept[name] {
+		if k.after >= record {
+			return "", k.number
+		}
+	}
+	return name, 0
+}
+
+func (p *places) save(path string) error {
+	if len(p.aliases) == 0 && len(p.kept) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return store.Space(err, "create", path)
+	}
+	w := bufio.NewWriter(f)
+	for r, real := range p.aliases {
+		fmt.Fprintf(w, "a %d %+q\n", r, real)
+	}
+	for real, ks := range p.kept {
+		for _, k := range ks {
+			fmt.Fprintf(w, "k %d %d %+q\n", k.after, k.number, real)
+		}
+	}
+	return store.Space(errors.Join(w.Flush(), f.Close()), "write", path)
+}
+
+func loadPlaces(path string) (*places, error) {
+	p := &places{aliases: map[int]string{}, kept: map[string][]keptFile{}}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, 64<<10)
+	for sc.Scan() {
+		if err := p.line(sc.Text()); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return p, sc.Err()
+}
+
+func (p *places) line(s string) error {
+	var kind string
+	var a, b int
+	var quoted string
+	bad := fmt.Errorf("bad line %q", s)
+	n, _ := fmt.Sscanf(s, "%s %d", &kind, &a)
+	if n != 2 {
+		return bad
+	}
+	rest := s[len(kind)+1+len(strconv.Itoa(a)):]
+	switch kind {
+	case "a":
+		quoted = rest
+	case "k":
+		if n, _ := fmt.Sscanf(rest, " %d", &b); n != 1 {
+			return bad
+		}
+		quoted = rest[1+len(strconv.Itoa(b)):]
+	default:
+		return bad
+	}
+	if len(quoted) < 2 {
+		return bad
+	}
+	real, err := strconv.Unquote(quoted[1:])
+	if err != nil {
+		return bad
+	}
+	if kind == "a" {
+		p.aliases[a] = real
+	} else {
+		p.kept[real] = append(p.kept[real], keptFile{a, b})
+	}
+	return nil
+}

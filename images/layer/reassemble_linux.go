@@ -1,0 +1,142 @@
+package layer
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// Reassemble writes the tar that was applied to layerDir, byte for byte. A file that was changed since
+// is a *DamageError. Layers that were built, not applied, have no such tar: fs.ErrNotExist.
+func Reassemble(w io.Writer, layerDir string) error {
+	f, err := os.Open(filepath.Join(layerDir, sideFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	side, err := newSideReader(z)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	root, err := unix.Open(filepath.Join(layerDir, "fs"), openDirFlags, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: layerDir + "/fs", Err: err}
+	}
+	defer unix.Close(root)
+	where, err := loadPlaces(filepath.Join(layerDir, placeFile))
+	if err != nil {
+		return err
+	}
+	r := &reassembler{dir: layerDir, root: root, where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
+	if err := r.run(side); err != nil {
+		return fmt.Errorf("layer %s: %w", layerDir, err)
+	}
+	return r.w.Flush()
+}
+
+type reassembler struct {
+	dir   string
+	root  int
+	where *places
+	w     *bufio.Writer
+	buf   []byte
+	files int
+}
+
+func (r *reassembler) run(side *sideReader) error {
+	for {
+		rec, err := side.next()
+		if err != nil {
+			return fmt.Errorf("%s: %w", sideFile, err)
+		}
+		switch rec.kind {
+		case 'E':
+			return nil
+		case 'R':
+			if _, err := io.CopyN(r.w, side.r, rec.n); err != nil {
+				return noEOF(err)
+			}
+		case 'F':
+			if err := r.file(rec); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *reassembler) file(rec sideRecord) error {
+	r.files++
+	path, kept := r.where.find(r.files, rec.name)
+	fd, err := r.open(path, kept)
+	if err != nil {
+		return &DamageError{rec.name, err.Error()}
+	}
+	f := os.NewFile(uintptr(fd), rec.name)
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() || fi.Size() != rec.n {
+		return &DamageError{rec.name, "it is not a file of " + strconv.FormatInt(rec.n, 10) + " bytes"}
+	}
+	var crc uint32
+	for left := rec.n; left > 0; {
+		n, err := f.Read(r.buf[:min(left, int64(len(r.buf)))])
+		if err != nil {
+			return &DamageError{rec.name, noEOF(err).Error()}
+		}
+		left -= int64(n)
+		crc = crc32.Update(crc, castagnoli, r.buf[:n])
+		if _, err := r.w.Write(r.buf[:n]); err != nil {
+			return err
+		}
+	}
+	if crc != rec.crc {
+		return &DamageError{rec.name, "its contents have changed"}
+	}
+	return nil
+}
+
+func (r *reassembler) open(path string, kept int) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	if kept > 0 {
+		return unix.Open(filepath.Join(r.dir, keptDir, strconv.Itoa(kept)), flags, 0)
+	}
+	fd, err := openBeneath(r.root, path, flags)
+	if err == unix.ENOSYS || err == unix.EPERM {
+		return openPlain(r.root, path, flags)
+	}
+	return fd, err
+}
+
+// Check reads a layer again and compares: one that was applied with its diffID, one that was built with
+// the digest of its file list. It fits [store.VerifyOptions].
+func Check(l store.Layer) error {
+	if _, err := os.Stat(filepath.Join(l.Dir, sideFile)); err != nil {
+		return checkBuilt(l)
+	}
+	h := sha256.New()
+	if err := Reassemble(h, l.Dir); err != nil {
+		return err
+	}
+	want := l.DiffID
+	if want == "" {
+		want, _ = store.FromHex(l.Name)
+	}
+	if got := store.FromSum(h.Sum(nil)); want != "" && got != want {
+		return &store.DigestError{Want: want, Got: got}
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package layer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// node is one thing of a tree, as it goes into a tar.
+type node struct {
+	path   string // real name; whiteouts and opaque markers have their hidden name or folder
+	kind   byte   // f d l h c b p; w whiteout, o opaque
+	mode   uint32
+	uid    int
+	gid    int
+	size   int64
+	link   string
+	major  int64
+	minor  int64
+	xattrs map[string]string
+	fd     int // open for reading, for f
+}
+
+// walker goes through a tree in the order of the canonical tar: each folder, then what is in it, names
+// in the order of their bytes; opaque markers come first.
+type walker struct {
+	o     PackOptions
+	links map[inodeID]string
+	emit  func(*node) error
+}
+
+type inodeID struct{ dev, ino uint64 }
+
+func walkTree(fs string, o PackOptions, emit func(*node) error) error {
+	fd, err := unix.Open(fs, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: fs, Err: err}
+	}
+	w := &walker{o: o, links: map[inodeID]string{}, emit: emit}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	root, err := w.inode(fd, "", &st)
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	// Most layers say nothing about the root; so does this one unless there is something to say.
+	if root.mode != 0o755 || root.uid|root.gid != 0 || len(root.xattrs) > 0 {
+		if err := emit(root); err != nil {
+			unix.Close(fd)
+			return err
+		}
+	}
+	return w.dir(fd, "")
+}
+
+// dir takes over fd.
+func (w *walker) dir(fd int, path string) error {
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", path, err)
+	}
+	slices.Sort(names)
+	if v, err := getXattr(fd, opaqueXattr); err == nil && string(v) == "y" {
+		if err := w.emit(&node{path: path, kind: 'o'}); err != nil {
+			return err
+		}
+	}
+	for _, n := range names {
+		if err := w.child(fd, join(path, n), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) child(dir int, path, name string) error {
+	if strings.HasPrefix(name, whPrefix) {
+		return fmt.Errorf("a layer cannot hold a file of this name: %q", path)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFSOCK:
+		return nil
+	case unix.S_IFCHR:
+		if st.Rdev == 0 {
+			return w.emit(&node{path: path, kind: 'w'})
+		}
+	case unix.S_IFREG:
+		if first, ok := w.first(&st, path); ok {
+			return w.emit(&node{path: path, kind: 'h', link: first, mode: st.Mode & 0o7777})
+		}
+	case unix.S_IFDIR:
+		flags |= unix.O_DIRECTORY
+	}
+	fd := -1
+	if k := st.Mode & unix.S_IFMT; k == unix.S_IFREG || k == unix.S_IFDIR {
+		var err error
+		if fd, err = unix.Openat(dir, name, flags, 0); err != nil {
+			return &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+	n, err := w.inode(fd, path, &st)
+	if err == nil && n.kind == 'l' {
+		n.link, err = readlink(dir, name)
+	}
+	if err == nil && (n.kind != 'd' || !w.o.Owners[path].Inherit) {
+		err = w.emit(n) // takes over the descriptor of a file
+	}
+	switch {
+	case n != nil && n.kind == 'd' && err == nil:
+		return w.dir(fd, path)
+	case fd >= 0 && (n == nil || n.kind != 'f'):
+		unix.Close(fd)
+	}
+	return err
+}
+
+// first says which earlier name of the tree has the same inode.
+func (w *walker) first(st *unix.Stat_t, path string) (string, bool) {
+	if w.o.NoHardlinks || st.Nlink < 2 {
+		return "", false
+	}
+	id := inodeID{uint64(st.Dev), st.Ino}
+	if first, ok := w.links[id]; ok {
+		return first, true
+	}
+	w.links[id] = path
+	return "", false
+}
+
+// inode puts together what the file has and what the index says.
+func (w *walker) inode(fd int, path string, st *unix.Stat_t) (*node, error) {
+	own := w.o.Owners[path]
+	n := &node{path: path, mode: st.Mode & 0o7777, uid: own.UID, gid: own.GID, fd: fd}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		n.kind, n.size = 'f', st.Size
+	case unix.S_IFDIR:
+		n.kind = 'd'
+	case unix.S_IFLNK:
+		n.kind, n.mode = 'l', 0o777
+	case unix.S_IFIFO:
+		n.kind = 'p'
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return nil, fmt.Errorf("a device node in the tree: %q", path)
+	default:
+		return nil, fmt.Errorf("a file of unknown type: %q", path)
+	}
+	if own.Device != 0 && n.kind == 'f' && n.size == 0 {
+		n.kind, n.major, n.minor = own.Device, own.Major, own.Minor
+	}
+	if fd >= 0 {
+		var err error
+		if n.xattrs, err = readXattrs(fd); err != nil {
+			return nil, fmt.Errorf("read the attributes of %q: %w", path, err)
+		}
+	}
+	for k, v := range own.Xattrs {
+		if n.xattrs == nil {
+			n.xattrs = map[string]string{}
+		}
+		n.xattrs[k] = v
+	}
+	return n, nil
+}
+
+// readXattrs reads what belongs into a layer: user.* without those of overlays and of our own, and
+// capabilities.
+func readXattrs(fd int) (map[string]string, error) {
+	var buf [4096]byte
+	list := buf[:]
+	n, err := unix.Flistxattr(fd, list)
+	if err == unix.ERANGE {
+		list = make([]byte, 64<<10)
+		n, err = unix.Flistxattr(fd, list)
+	}
+	if err == unix.EOPNOTSUPP || n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]string
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
+		if name != "security.capability" && (!strings.HasPrefix(name, "user.") || dropped(name)) {
+			continue
+		}
+		v, err := getXattr(fd, name)
+		if err != nil {
+			return nil, err
+		}
+		if name == "security.capability" {
+			v = capV2(v)
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = string(v)
+	}
+	return out, nil
+}
+
+func getXattr(fd int, name string) ([]byte, error) {
+	var small [256]byte
+	n, err := unix.Fgetxattr(fd, name, small[:])
+	if err == nil {
+		return slices.Clone(small[:n]), nil
+	}
+	if !errors.Is(err, unix.ERANGE) {
+		return nil, err
+	}
+	buf := make([]byte, 64<<10)
+	n, err = unix.Fgetxattr(fd, name, buf)
+	return buf[:max(n, 0)], err
+}
+
+// capV2 takes the user namespace out of file capabilities: revision 3 is revision 2 with the id of the
+// namespace's root after it, which means nothing elsewhere.
+func capV2(v []byte) []byte {
+	const revision2, revision3 = 0x02000000, 0x03000000
+	if len(v) == 24 && binary.LittleEndian.Uint32(v)&0xff000000 == revision3 {
+		v = v[:20]
+		magic := binary.LittleEndian.Uint32(v)&0x00ffffff | revision2
+		binary.LittleEndian.PutUint32(v, magic)
+	}
+	return v
+}
