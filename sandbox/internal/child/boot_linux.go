@@ -160,20 +160,11 @@ func exit(code uintptr) {
 	}
 }
 
-// closeAll leaves pid 1 with its end of the socket only: it must not hold the program's pipes open.
+// closeAll leaves pid 1 with what it needs itself: it must not hold the program's pipes open.
 //
 //go:nosplit
 //go:norace
 func (p *Program) closeAll() {
-	if p.ctlIn > 0 {
-		syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, p.ctlIn-1, 0)
-	}
-	from := p.ctlIn + 1
-	if p.kidsDir > 0 {
-		if p.kidsDir > from {
-			syscall.RawSyscall(unix.SYS_CLOSE_RANGE, from, p.kidsDir-1, 0)
-		}
-		from = p.kidsDir + 1
-	}
-	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, from, uintptr(^uint32(0)), 0)
+	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, p.ctlIn-1, 0)
+	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, p.ctlIn+slots, uintptr(^uint32(0)), 0)
 }

@@ -55,6 +55,16 @@ type mounted struct {
 	reg    arg
 }
 
+// Numbers above Config's that pid 1 keeps, counted from its socket.
+const (
+	kidsSlot  = 1 // /proc/thread-self, where we share the pid namespace
+	slaveSlot = 2 // its terminal: while it is open, reading the master gives no error
+	slots     = 3
+)
+
+// keptAs is the number that the program's descriptor i has while the child sets up.
+func (k *compiler) keptAs(i int) int { return k.base + slots + i }
+
 // Compile turns a spec into a program. Errors are about the spec itself.
 func Compile(s *spec.Spec, c Config) (*Program, error) {
 	k := &compiler{builder: newBuilder(), s: s, c: c, rootID: s.IDs.UID == 0 && s.IDs.GID == 0}
@@ -150,36 +160,36 @@ func (k *compiler) begin(p *Program) {
 	k.oldMask = k.space(8)
 	k.call(unix.SYS_RT_SIGPROCMASK, num(unix.SIG_BLOCK), all, k.oldMask, num(8))
 	k.call(unix.SYS_PRCTL, num(unix.PR_SET_PDEATHSIG), num(int(death)))
-	k.base = 3 + len(k.c.Files)
-	keep := append([]int{p.ctl[1]}, k.c.Files...)
-	for _, fd := range keep {
+	k.base = max(3+len(k.c.Files), p.ctl[1]+1)
+	for _, fd := range k.c.Files {
 		k.base = max(k.base, fd+1)
 	}
-	for i, fd := range keep {
+	k.call(unix.SYS_DUP3, num(p.ctl[1]), num(k.base), num(unix.O_CLOEXEC))
+	for i, fd := range k.c.Files {
 		if fd >= 0 {
-			k.call(unix.SYS_DUP3, num(fd), num(k.base+i), num(unix.O_CLOEXEC))
+			k.call(unix.SYS_DUP3, num(fd), num(k.keptAs(i)), num(unix.O_CLOEXEC))
 		}
 	}
 	p.ctlIn = uintptr(k.base)
+	k.next = k.keptAs(len(k.c.Files))
 	k.call(unix.SYS_CLOSE_RANGE, num(3), num(k.base-1), num(0))
-	k.call(unix.SYS_CLOSE_RANGE, num(k.base+len(keep)), num(^uint32(0)), num(0))
-	for i, fd := range keep {
+	k.call(unix.SYS_CLOSE_RANGE, num(k.base+1), num(k.keptAs(0)-1), num(0))
+	k.call(unix.SYS_CLOSE_RANGE, num(k.next), num(^uint32(0)), num(0))
+	for i, fd := range k.c.Files {
 		if fd < 0 {
 			null := k.reg()
 			k.label("open", "process", "/dev/null", "")
 			k.call(unix.SYS_OPENAT, cwd, k.str("/dev/null"), num(unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY)).to(null)
-			k.call(unix.SYS_DUP3, null, num(k.base+i), num(unix.O_CLOEXEC))
+			k.call(unix.SYS_DUP3, null, num(k.keptAs(i)), num(unix.O_CLOEXEC))
 			k.call(unix.SYS_CLOSE, null)
 		}
 	}
-	k.next = k.base + len(keep)
 	if !p.ownPID {
 		dir := k.reg()
-		p.kidsDir = uintptr(k.next)
-		k.next++
 		k.label("open", "process", "/proc/thread-self", "")
 		k.call(unix.SYS_OPENAT, cwd, k.str("/proc/thread-self"), num(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)).to(dir)
-		k.call(unix.SYS_DUP3, dir, num(p.kidsDir), num(unix.O_CLOEXEC))
+		k.call(unix.SYS_DUP3, dir, num(k.base+kidsSlot), num(unix.O_CLOEXEC))
+		k.call(unix.SYS_CLOSE, dir)
 	}
 	k.rename(p)
 	k.label("session", "process", "", "")

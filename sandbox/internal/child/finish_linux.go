@@ -118,7 +118,7 @@ func (k *compiler) becomeProgram(p *Program) error {
 	k.call(unix.SYS_SETPGID, num(0), num(0))
 	k.foreground()
 	for i := range k.c.Files {
-		from := num(k.base + 1 + i)
+		from := num(k.keptAs(i))
 		if k.tty && (i < 2 || i == 2 && k.c.Term.Stderr) {
 			from = k.slave
 		}

@@ -97,7 +97,7 @@ func (p *Program) orphan() bool {
 //go:nocheckptr
 func (p *Program) killRest() {
 	for {
-		fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, p.kidsDir, uintptr(unsafe.Pointer(&p.children)), unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+		fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, p.ctlIn+kidsSlot, uintptr(unsafe.Pointer(&p.children)), unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
 		if e != 0 {
 			return
 		}

@@ -220,7 +220,7 @@ func (k *compiler) fixed(lowers []arg, upper, work arg) (lo []string, up, wk str
 		k.call(unix.SYS_DUP3, fd, num(n), num(unix.O_CLOEXEC))
 		return strconv.Itoa(n)
 	}
-	k.next = max(k.next, k.base+len(k.c.Files)+k.regs+16) // above every number that the kernel chose so far
+	k.next = max(k.next, k.keptAs(len(k.c.Files))+k.regs+16) // above every number that the kernel chose so far
 	lo = make([]string, len(lowers))
 	for i, l := range lowers {
 		lo[i] = name(l)

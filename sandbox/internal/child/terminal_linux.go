@@ -13,11 +13,13 @@ func (k *compiler) terminal(devpts arg) {
 	k.tty = true
 	k.label("open a terminal", "devpts", "/dev/pts/ptmx", "")
 	master := k.reg()
-	k.slave = k.reg()
+	slave := k.reg()
+	k.slave = num(k.base + slaveSlot)
 	zero, size := k.space(8), k.bytes(k.c.Term.Winsize[:])
 	k.call(unix.SYS_OPENAT, devpts, k.str("ptmx"), num(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).to(master)
 	k.call(unix.SYS_IOCTL, master, num(unix.TIOCSPTLCK), zero)
-	k.call(unix.SYS_IOCTL, master, num(unix.TIOCGPTPEER), num(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).to(k.slave)
+	k.call(unix.SYS_IOCTL, master, num(unix.TIOCGPTPEER), num(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).to(slave)
+	k.call(unix.SYS_DUP3, slave, k.slave, num(unix.O_CLOEXEC))
 	k.call(unix.SYS_IOCTL, master, num(unix.TIOCSWINSZ), size)
 	if len(k.c.Term.Termios) > 0 {
 		k.call(unix.SYS_IOCTL, k.slave, num(unix.TCSETS), k.bytes(k.c.Term.Termios))

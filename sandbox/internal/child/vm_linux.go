@@ -33,7 +33,6 @@ type Program struct {
 	info     [128]byte
 	status   uint32
 	kids     [512]byte
-	kidsDir  uintptr // /proc/thread-self, where we share the pid namespace
 	children [9]byte
 }
 
