@@ -18,6 +18,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/testenv"
+	"github.com/4cc2e759/sandbox/sandbox/start"
 )
 
 // As a helper the test program stands for sandbox on a host that says no.
@@ -33,29 +34,19 @@ func TestMain(m *testing.M) {
 		forbidUserns()
 		fallthrough
 	case "explain":
-		err := o.Explain(refusedClone())
+		err := Explain(refusedClone())
 		fmt.Printf("error: %v\nhint: %s\n", err, strings.Join(hint.Of(err), "; "))
 	case "doctor":
 		_ = json.NewEncoder(os.Stdout).Encode(Run(context.Background(), o))
 	}
 }
 
-// stepError is what package start returns, as far as this package knows.
-type stepError struct {
-	step  string
-	errno syscall.Errno
-}
-
-func (e *stepError) Error() string { return e.step + ": " + e.errno.Error() }
-func (e *stepError) Step() string  { return e.step }
-func (e *stepError) Unwrap() error { return e.errno }
-
 // refusedClone really makes a namespace and returns what the kernel says.
 func refusedClone() error {
 	err := cloned(mapped(syscall.CLONE_NEWNS))
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return fmt.Errorf("start true: %w", &stepError{"clone", errno})
+		return fmt.Errorf("start true: %w", &start.Error{Op: "clone", Kind: "ids", Errno: errno})
 	}
 	return err
 }
@@ -264,11 +255,21 @@ func TestExplainLeavesOtherErrorsAlone(t *testing.T) {
 	for _, err := range []error{
 		errors.New("plain"),
 		syscall.EPERM,
-		&stepError{"mount bind /nowhere", syscall.ENOENT},
-		&stepError{"clone", syscall.EPERM}, // nothing is wrong here
+		&start.Error{Op: "bind", Path: "/nowhere", Errno: syscall.ENOENT},
+		&start.Error{Op: start.OpExec, Path: "/x", Errno: syscall.EACCES},
+		&start.Error{Op: "clone", Errno: syscall.EPERM}, // nothing is wrong here
 	} {
 		if got := Explain(err); got != err {
 			t.Errorf("%v became %v", err, got)
 		}
+	}
+}
+
+func TestExplainLooksWhereTheOverlayWas(t *testing.T) {
+	testenv.Need(t, "userns")
+	err := Explain(&start.Error{Op: "mount overlay", Path: "/proc/nothing/upper", Errno: syscall.EINVAL})
+	var h *HostError
+	if !errors.As(err, &h) || h.Finding.ID != "overlay" {
+		t.Errorf("%v", err)
 	}
 }

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
-)
 
-// Step is an error of the kernel's that says what was being done when it came: "clone", "uid map",
-// "mount proc". A syscall.Errno has to be in its tree.
-type Step interface {
-	error
-	Step() string
-	Unwrap() error
-}
+	"github.com/4cc2e759/sandbox/sandbox/start"
+)
 
 // HostError is a refusal of the host with its cause, by name.
 type HostError struct {
@@ -29,23 +24,18 @@ func (e *HostError) Unwrap() error { return e.Err }
 // Hint is the cure.
 func (e *HostError) Hint() string { return e.Finding.Hint }
 
-// Explain is [Options.Explain] for what does not depend on the store.
-func Explain(err error) error { return Options{}.Explain(err) }
-
-// Explain looks for the cause of an error that has a [Step] in it, by asking the probes that could
-// find it, and returns a [*HostError]. Any other error, and one whose cause is not found, comes back
-// as it is.
-func (o Options) Explain(err error) error {
-	return explain(err, &host{store: o.Store, euid: os.Geteuid()})
-}
-
-func explain(err error, h *host) error {
-	var step Step
-	var errno syscall.Errno
-	if !errors.As(err, &step) || !errors.As(step, &errno) || !refusal(errno) {
+// Explain looks for the cause of a [*start.Error] in err, by asking the probes that could find it, and
+// returns a [*HostError]. Any other error, and one whose cause is not found, comes back as it is.
+func Explain(err error) error {
+	var e *start.Error
+	if !errors.As(err, &e) || e.Op == start.OpExec || !refusal(e.Errno) {
 		return err
 	}
-	for _, f := range run(context.Background(), h, suspects(step.Step())) {
+	h := &host{euid: os.Geteuid()}
+	if strings.Contains(e.Op, "overlay") {
+		h.store = filepath.Dir(e.Path) // of the upper layer
+	}
+	for _, f := range run(context.Background(), h, suspects(e.Op)) {
 		if f.Status == Fail {
 			return &HostError{Finding: f, Err: err}
 		}
@@ -63,7 +53,7 @@ func refusal(e syscall.Errno) bool {
 	return false
 }
 
-// suspects are the probes to ask about a step, the likeliest cause first in the order of the table.
+// suspects are the probes to ask about a step of the start.
 func suspects(step string) []string {
 	has := func(words ...string) bool {
 		for _, w := range words {
@@ -75,9 +65,9 @@ func suspects(step string) []string {
 	}
 	base := []string{"kernel", "limit", "sysctl", "chroot", "unmapped", "userns"}
 	switch {
-	case has("clone", "fork", "unshare", "userns", "namespace"):
+	case has("clone", "namespace"):
 		return base
-	case has("uid map", "gid map", "uid_map", "gid_map", "map", "setgroups"):
+	case has("id map", "drop groups"):
 		return append(base, "apparmor", "uidmap")
 	case has("overlay"):
 		return append(base, "apparmor", "uidmap", "mount", "store", "overlay")

@@ -100,10 +100,10 @@ func (e *ChangedError) Error() string {
 // Hint says how to go on without losing anything.
 func (e *ChangedError) Hint() string {
 	if e.Ours && len(e.Files) > 0 {
-		return fmt.Sprintf("to run your version: sandbox -C %s run; to run the published one, move %s away", e.Dir, e.Dir)
+		return fmt.Sprintf("to run your version: sandbox run -C %s; to run the published one, move %s away", e.Dir, e.Dir)
 	}
 	if e.Ours {
-		return fmt.Sprintf("to run what is there: sandbox -C %s run; to run %s, move %s away", e.Dir, short(e.Commit), e.Dir)
+		return fmt.Sprintf("to run what is there: sandbox run -C %s; to run %s, move %s away", e.Dir, short(e.Commit), e.Dir)
 	}
 	return "run in another folder, or move it away"
 }

@@ -69,7 +69,7 @@ func (c *clone) local() error {
 	a, errA := os.Stat(p)
 	b, errB := os.Stat(filepath.Join(c.o.Dir, c.repo.Name))
 	if errA == nil && errB == nil && os.SameFile(a, b) {
-		return &URLError{Arg: c.repo.URL, Why: "is where its checkout would be", hint: "sandbox -C " + p + " run, or run --from in another folder"}
+		return &URLError{Arg: c.repo.URL, Why: "is where its checkout would be", hint: "sandbox run -C " + p + ", or run --from in another folder"}
 	}
 	return nil
 }
