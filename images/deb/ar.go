@@ -16,6 +16,12 @@ type Limits struct {
 	Entries int   // 0 = 2 million
 }
 
+// UnpackOptions of [Unpack]; the zero value unpacks everything.
+type UnpackOptions struct {
+	Limits Limits
+	Skip   func(name string) bool // entries that are not written, by their path below the root
+}
+
 func (l Limits) orDefault() Limits {
 	if l.Bytes <= 0 {
 		l.Bytes = 64 << 30

@@ -19,7 +19,7 @@ type ClosureOptions struct {
 // all archives that satisfies what asks for it; for "a | b" what is chosen already, else the first
 // that can be installed, else of those that provide the name the one of the highest priority, in
 // main before other components, with the first name. Names and base come first, then what they
-// need, level by level.
+// need, level by level. One alternative is preferred wherever it stands: usr-is-merged.
 //
 // Errors are *UnknownError, *UnsatisfiedError and *ConflictError.
 func Closure(archives []*Archive, names []string, o ClosureOptions) ([]*Package, error) {
@@ -212,7 +212,7 @@ func (p *Package) offers(rel Relation) bool {
 
 // pick chooses for a group, or returns nil.
 func (r *resolver) pick(g Alternatives) (*Package, error) {
-	for _, rel := range g {
+	for _, rel := range mergedFirst(g) {
 		if r.chosen[rel.Name] != nil {
 			continue // chosen, but not in a version that is good for rel
 		}
@@ -228,6 +228,18 @@ func (r *resolver) pick(g Alternatives) (*Package, error) {
 		}
 	}
 	return nil, nil
+}
+
+// mergedFirst prefers usr-is-merged, which is empty, to usrmerge, which moves the files of a running
+// system with the help of all of perl: the trees that we make are merged from the start.
+func mergedFirst(g Alternatives) Alternatives {
+	for i, rel := range g {
+		if rel.Name == "usr-is-merged" {
+			out := append(Alternatives{rel}, g[:i]...)
+			return append(out, g[i+1:]...)
+		}
+	}
+	return g
 }
 
 // newest is the newest package that rel names, or nil.

@@ -26,7 +26,7 @@ func TestClosure(t *testing.T) {
 		testPara("needs-old", "1", "Depends: liba (<< 2)") + testPara("asks-both", "1", "Depends: app, needs-old") +
 		testPara("hater", "1", "Conflicts: tiny") + testPara("breaker", "1", "Breaks: liba (<< 3)") +
 		testPara("self", "1", "Provides: mta-virtual\nConflicts: mta-virtual") + testPara("loop1", "1", "Depends: loop2") + testPara("loop2", "1", "Depends: loop1") +
-		testPara("prefers", "1", "Depends: hater | doc, tiny") + testPara("lacks", "1", "Depends: never-there (>= 2) | gone-too")
+		testPara("prefers", "1", "Depends: hater | doc, tiny") + testPara("merges", "1", "Depends: usrmerge | usr-is-merged") + testPara("usrmerge", "1", "") + testPara("usr-is-merged", "1", "") + testPara("lacks", "1", "Depends: never-there (>= 2) | gone-too")
 	newer := testPara("doc", "1.1", "") + testPara("base-thing", "2", "Essential: yes\nDepends: tiny")
 	as := []*Archive{loadText(t, "Test/suite", text), loadText(t, "Test/suite-security", newer)}
 	tests := []struct {
@@ -49,6 +49,7 @@ func TestClosure(t *testing.T) {
 		{"breaker app", ClosureOptions{}, "", "breaker conflicts with liba (<< 3)"},
 		{"self zmail", ClosureOptions{}, "", "self and zmail cannot be installed together"},
 		{"tiny prefers", ClosureOptions{}, "doc_1.1 prefers_1 tiny_1", ""},
+		{"merges", ClosureOptions{}, "merges_1 usr-is-merged_1", ""},
 		{"lacks", ClosureOptions{}, "", "lacks 1 needs never-there (>= 2) | gone-too: no archive has it, of Test/suite, Test/suite-security"},
 		{"liba=7", ClosureOptions{}, "", "no package liba (= 7); on offer: 2.1, 1.9"},
 		{"apq", ClosureOptions{}, "", `no package "apq" in Test/suite, Test/suite-security`},

@@ -41,19 +41,38 @@ func ReadContents(deb io.Reader, l Limits) (control string, data []Entry, err er
 	return control, data, err
 }
 
-// Control is the fields of a .deb's own control file that matter to the installation.
-type Control struct {
-	Name, Version, Arch string
-	Essential           bool
+// errStop ends the reading of a .deb early.
+var errStop = errors.New("enough")
+
+// ReadPackage reads what a .deb says about itself. Of the Pin only Name, Version and Arch are set.
+// It reads no further than it must: the control file comes before the data.
+func ReadPackage(deb io.Reader) (*Package, error) {
+	var text string
+	err := members(deb, func(name string, r io.Reader) (err error) {
+		if name != "control" {
+			return errors.New("data.tar comes before control.tar")
+		}
+		if text, err = readControl(r); err == nil {
+			err = errStop
+		}
+		return err
+	})
+	if !errors.Is(err, errStop) {
+		return nil, err
+	}
+	return ParseControl(text)
 }
 
-// ParseControl reads the text that [ReadContents] gave.
-func ParseControl(text string) (Control, error) {
+// ParseControl reads the text of a control file that [ReadContents] gave, as [ReadPackage] does.
+func ParseControl(text string) (*Package, error) {
 	p, err := parseControl(text)
-	if err != nil || len(p) != 1 {
-		return Control{}, fmt.Errorf("bad control file: %w", errors.Join(err))
+	if err != nil {
+		return nil, fmt.Errorf("control file: %w", err)
 	}
-	return Control{p[0]["package"], p[0]["version"], p[0]["architecture"], p[0]["essential"] == "yes"}, nil
+	if len(p) != 1 {
+		return nil, fmt.Errorf("control file: %d paragraphs", len(p))
+	}
+	return newPackage(p[0])
 }
 
 func readControl(r io.Reader) (string, error) {
@@ -66,9 +85,14 @@ func readControl(r io.Reader) (string, error) {
 			return fmt.Errorf("control file of %d bytes is too long", h.Size)
 		}
 		b, err := io.ReadAll(body)
-		text, found = string(b), true
+		if text, found = string(b), true; err == nil {
+			err = errStop
+		}
 		return err
 	})
+	if errors.Is(err, errStop) {
+		return text, nil
+	}
 	if err == nil && !found {
 		err = errors.New("no control file")
 	}

@@ -185,6 +185,23 @@ func (p Pin) FileName() string {
 
 // Check refuses a pin that cannot be real or would be unsafe as part of a path.
 func (p Pin) Check() error {
+	if err := p.checkNames(); err != nil {
+		return err
+	}
+	if !isSHA256(p.SHA256) {
+		return fmt.Errorf("package %s: no SHA256 sum", p.Name)
+	}
+	if p.Size <= 0 || p.Size > 64<<30 {
+		return fmt.Errorf("package %s: bad size %d", p.Name, p.Size)
+	}
+	clean := path.Clean("/" + p.Path)
+	if p.Path == "" || clean != "/"+p.Path || strings.ContainsAny(p.Path, "\\?#\x00\n\r") {
+		return fmt.Errorf("package %s: bad path %q", p.Name, p.Path)
+	}
+	return nil
+}
+
+func (p Pin) checkNames() error {
 	if err := checkName(p.Name); err != nil {
 		return err
 	}
@@ -194,40 +211,43 @@ func (p Pin) Check() error {
 	if err := checkName(p.Arch); err != nil {
 		return fmt.Errorf("package %s: architecture: %w", p.Name, err)
 	}
-	if !isSHA256(p.SHA256) {
-		return fmt.Errorf("package %s: no SHA256 sum", p.Name)
-	}
-	if p.Size <= 0 || p.Size > 64<<30 {
-		return fmt.Errorf("package %s: bad size %d", p.Name, p.Size)
-	}
-	clean := path.Clean("/" + p.Path)
-	if p.Path == "" || clean != "/"+strings.TrimPrefix(p.Path, "./") || strings.ContainsAny(p.Path, "\\?#\x00\n\r") {
-		return fmt.Errorf("package %s: bad path %q", p.Name, p.Path)
-	}
 	return nil
 }
 
 func parsePackage(text, archive string) (*Package, error) {
 	paras, err := parseControl(text)
-	if err != nil || len(paras) != 1 {
-		return nil, fmt.Errorf("bad paragraph: %w", err)
+	if err != nil {
+		return nil, err
+	}
+	if len(paras) != 1 {
+		return nil, fmt.Errorf("%d paragraphs instead of one", len(paras))
 	}
 	f := paras[0]
-	p := &Package{
-		Pin:      Pin{Name: f["package"], Version: f["version"], Arch: f["architecture"], Archive: archive, Path: f["filename"], SHA256: f["sha256"]},
-		Priority: f["priority"], Section: f["section"], MultiArch: f["multi-arch"], Essential: f["essential"] == "yes",
+	p, err := newPackage(f)
+	if err != nil {
+		return nil, err
 	}
-	p.Path = strings.TrimPrefix(p.Path, "./")
+	p.Archive, p.Path, p.SHA256 = archive, strings.TrimPrefix(f["filename"], "./"), f["sha256"]
 	if p.Size, err = strconv.ParseInt(f["size"], 10, 64); err != nil {
 		return nil, fmt.Errorf("package %s: bad size %q", p.Name, f["size"])
 	}
-	if err := p.Check(); err != nil {
+	return p, p.Check()
+}
+
+// newPackage takes what an index and a control file have in common.
+func newPackage(f paragraph) (*Package, error) {
+	p := &Package{
+		Pin:      Pin{Name: f["package"], Version: f["version"], Arch: f["architecture"]},
+		Priority: f["priority"], Section: f["section"], MultiArch: f["multi-arch"], Essential: f["essential"] == "yes",
+	}
+	if err := p.checkNames(); err != nil {
 		return nil, err
 	}
 	for field, to := range map[string]*[]Alternatives{
 		"pre-depends": &p.PreDepends, "depends": &p.Depends, "recommends": &p.Recommends,
 		"provides": &p.Provides, "conflicts": &p.Conflicts, "breaks": &p.Breaks,
 	} {
+		var err error
 		if *to, err = ParseRelations(f[field]); err != nil {
 			return nil, fmt.Errorf("package %s: %s: %w", p.Name, field, err)
 		}

@@ -76,7 +76,7 @@ func TestRealArchives(t *testing.T) {
 				return err
 			}
 			defer dir.Close()
-			if _, err := Unpack(f, dir, Limits{}); err != nil {
+			if _, err := Unpack(f, dir, UnpackOptions{}); err != nil {
 				return err
 			}
 			b, err := os.ReadFile(dir.Name() + "/usr/bin/hello")

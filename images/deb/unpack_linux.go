@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,19 +19,23 @@ import (
 //
 // It gives the entries like [ReadContents] does. Two calls for one root may run at the same time;
 // who wins where both have a path is not defined then.
-func Unpack(deb io.Reader, root *os.File, l Limits) ([]Entry, error) {
+func Unpack(deb io.Reader, root *os.File, o UnpackOptions) ([]Entry, error) {
 	u := &unpacker{root: int(root.Fd()), parent: -1}
 	defer u.close()
+	defer runtime.KeepAlive(root) // else it may be closed while we use its number
 	var out []Entry
 	err := members(deb, func(name string, r io.Reader) error {
 		if name != "data" {
 			return nil
 		}
-		return eachEntry(r, l.orDefault(), func(h *tar.Header, name string, body io.Reader) error {
+		return eachEntry(r, o.Limits.orDefault(), func(h *tar.Header, name string, body io.Reader) error {
 			out = append(out, Entry{
 				Name: name, Typeflag: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid,
 				Uname: h.Uname, Gname: h.Gname, Linkname: h.Linkname, Size: h.Size,
 			})
+			if o.Skip != nil && o.Skip(name) {
+				return nil
+			}
 			return u.entry(h, name, body)
 		})
 	})

@@ -9,6 +9,6 @@ import (
 )
 
 // Unpack works on Linux only: it needs the kernel to resolve links inside of a root.
-func Unpack(io.Reader, *os.File, Limits) ([]Entry, error) {
+func Unpack(io.Reader, *os.File, UnpackOptions) ([]Entry, error) {
 	return nil, errors.New("unpacking packages is not possible on this system")
 }
