@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func permanent(err error) bool {
 		return !status.temporary()
 	case errors.As(err, &dns):
 		return dns.IsNotFound
-	case errors.As(err, &size), errors.As(err, &refused), isCertificate(err), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &size), errors.As(err, &refused), isCertificate(err), SpeaksPlain(err):
 		return true
 	}
 	return false
@@ -105,6 +106,12 @@ func isCertificate(err error) bool {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
 	return errors.As(err, &unknown) || errors.As(err, &invalid) || errors.As(err, &host)
+}
+
+// SpeaksPlain tells the error of an https request to a server that has only http there.
+func SpeaksPlain(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/"
 }
 
 // isDial tells errors from before anything was sent.

@@ -1,0 +1,182 @@
+package archive
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/images/unpack"
+)
+
+// Neither wait for the other end of a FIFO nor follow a link.
+const openFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+
+// folder is a layout on disk; names are resolved below it.
+type folder struct{ root *os.Root }
+
+func openFolder(path string) (files, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return folder{root}, nil
+}
+
+func (d folder) open(name string) (*file, error) {
+	// Folders may be links below the root, but no blob may: the link's own type is looked at.
+	if fi, err := d.root.Lstat(name); err != nil {
+		return nil, err
+	} else if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	f, err := d.root.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &file{io.NewSectionReader(f, 0, fi.Size()), f.Close}, nil
+}
+
+func (d folder) Close() error { return d.root.Close() }
+
+// tarFile is an index over a tar file, which stays where it is; a compressed one is unpacked to a
+// temporary file first, because its parts are read in another order than they come.
+type tarFile struct {
+	f       *os.File
+	entries map[string]tarEntry
+	cleanup func()
+}
+
+type tarEntry struct {
+	offset, size int64
+	link         string // of a symbolic or hard link: the name that it leads to
+}
+
+const (
+	maxEntries = 100_000
+	maxPlain   = 1 << 40 // bytes of an archive that has to be unpacked first
+)
+
+func openTar(name string, st *store.Store) (files, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	t := &tarFile{f: f, entries: map[string]tarEntry{}, cleanup: func() {}}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err == nil {
+		err = t.inflate(st)
+	}
+	if err == nil {
+		err = t.index()
+	}
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *tarFile) inflate(st *store.Store) error {
+	magic := make([]byte, 4)
+	if n, _ := t.f.ReadAt(magic, 0); n < 4 || (magic[0] != 0x1f || magic[1] != 0x8b) && string(magic) != "\x28\xb5\x2f\xfd" {
+		return nil
+	}
+	dir, cleanup, err := st.TempDir("archive")
+	if err != nil {
+		return err
+	}
+	t.cleanup = cleanup
+	plain, done, err := unpack.Plain(t.f)
+	if err != nil {
+		return err
+	}
+	defer done()
+	path := filepath.Join(dir, "tar")
+	out, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	t.f.Close()
+	t.f = out
+	n, err := io.Copy(out, io.LimitReader(plain, maxPlain))
+	if err == nil && n == maxPlain {
+		err = fmt.Errorf("it unpacks to more than %d bytes", int64(maxPlain))
+	}
+	if err == nil {
+		_, err = out.Seek(0, io.SeekStart)
+	}
+	return store.Space(err, "write", path)
+}
+
+func (t *tarFile) index() error {
+	tr := tar.NewReader(t.f)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("not a tar file, or a damaged one: %w", err)
+		}
+		if len(t.entries) >= maxEntries {
+			return fmt.Errorf("an archive of more than %d files", maxEntries)
+		}
+		name := cleanName(h.Name)
+		switch h.Typeflag {
+		case tar.TypeReg:
+			// The reader does not read ahead, so the file is where the contents begin.
+			off, err := t.f.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return err
+			}
+			t.entries[name] = tarEntry{offset: off, size: h.Size}
+		case tar.TypeSymlink:
+			t.entries[name] = tarEntry{link: cleanName(path.Join(path.Dir(name), h.Linkname))}
+		case tar.TypeLink:
+			t.entries[name] = tarEntry{link: cleanName(h.Linkname)}
+		}
+	}
+}
+
+// cleanName makes names comparable; they are keys and never become paths.
+func cleanName(s string) string { return strings.TrimPrefix(path.Clean("/"+s), "/") }
+
+// open follows links between entries: old versions of `docker save` write a repeated layer as one.
+func (t *tarFile) open(name string) (*file, error) {
+	e, ok := t.entries[cleanName(name)]
+	for hops := 0; ok && e.link != ""; hops++ {
+		if hops == 8 {
+			return nil, fmt.Errorf("%s: too many links", name)
+		}
+		e, ok = t.entries[e.link]
+	}
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return &file{io.NewSectionReader(t.f, e.offset, e.size), func() error { return nil }}, nil
+}
+
+// Close closes the archive and removes what was unpacked.
+func (t *tarFile) Close() error {
+	err := t.f.Close()
+	t.cleanup()
+	return err
+}

@@ -1,0 +1,101 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/images/oci"
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// layout is an OCI layout: index.json and blobs/sha256.
+type layout struct {
+	files files
+	tag   string
+}
+
+// The annotations by which tools name the images of a layout.
+const (
+	refAnnotation  = "org.opencontainers.image.ref.name"
+	nameAnnotation = "io.containerd.image.name"
+)
+
+// First is the document that the tag names, or the layout's own index where it holds one image for
+// several platforms without a tag.
+func (a *layout) First(ctx context.Context, platform string) (oci.First, error) {
+	b, err := readAll(a.files, "index.json", oci.MaxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return oci.First{}, errors.New("not an OCI layout: it has no index.json")
+	}
+	if err != nil {
+		return oci.First{}, err
+	}
+	var v struct {
+		ImageLayoutVersion string `json:"imageLayoutVersion"`
+	}
+	mark, err := readAll(a.files, "oci-layout", 1<<10)
+	if err != nil || json.Unmarshal(mark, &v) != nil || !strings.HasPrefix(v.ImageLayoutVersion, "1.") {
+		return oci.First{}, errors.New("not an OCI layout: it has no oci-layout file of version 1")
+	}
+	doc, err := oci.ParseDocument(b, oci.TypeIndex)
+	if err != nil {
+		return oci.First{}, err
+	}
+	d, err := a.choose(doc.Manifests)
+	if err != nil {
+		return oci.First{}, err
+	}
+	if b, err = a.Get(ctx, d, oci.MaxManifest); err != nil {
+		return oci.First{}, err
+	}
+	return oci.First{Bytes: b, Digest: d.Digest, MediaType: d.MediaType}, nil
+}
+
+func (a *layout) choose(all []oci.Descriptor) (oci.Descriptor, error) {
+	want := a.tag
+	if want == "" {
+		if len(all) == 1 {
+			return all[0], nil
+		}
+		want = "latest"
+	}
+	var have []string
+	for _, d := range all {
+		tag, name := d.Annotations[refAnnotation], d.Annotations[nameAnnotation]
+		if tag == want || strings.HasSuffix(tag, ":"+want) || strings.HasSuffix(name, ":"+want) {
+			return d, nil
+		}
+		if tag != "" {
+			have = append(have, tag)
+		}
+	}
+	slices.Sort(have)
+	if a.tag == "" {
+		return oci.Descriptor{}, fmt.Errorf("the layout holds %d images; choose one by its tag: %s", len(all), strings.Join(have, ", "))
+	}
+	return oci.Descriptor{}, fmt.Errorf("the layout has no tag %q, only: %s", a.tag, strings.Join(have, ", "))
+}
+
+func blobName(d store.Digest) string { return "blobs/sha256/" + d.Hex() }
+
+// Get reads a document.
+func (a *layout) Get(_ context.Context, d oci.Descriptor, max int64) ([]byte, error) {
+	b, err := readAll(a.files, blobName(d.Digest), max)
+	if err != nil {
+		return nil, err
+	}
+	return b, verify(b, d)
+}
+
+// Layer opens a layer.
+func (a *layout) Layer(_ context.Context, l oci.Layer, offset int64) (*Body, error) {
+	return body(a.files, blobName(l.Digest), offset)
+}
+
+// Close closes the files.
+func (a *layout) Close() error { return a.files.Close() }

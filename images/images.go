@@ -1,0 +1,281 @@
+// Package images turns references into verified layers on disk. Use [ParseRef], then [New] and its
+// [Images.Resolve] for what a reference means now, and [Images.Pull] for its layers.
+//
+// Everything that has a digest is verified by this package and those below it, wherever it comes from. What is in
+// the store is not asked for again: an image whose digest is known needs no network at all.
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/4cc2e759/sandbox/images/archive"
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/images/oci"
+	"github.com/4cc2e759/sandbox/images/registry"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/progress"
+)
+
+// Image is what a reference stands for on one platform.
+type Image = oci.Image
+
+// Layer is one layer of an [Image].
+type Layer = oci.Layer
+
+// Config is the part of an image's configuration that says how to run it.
+type Config = oci.Config
+
+// Options are how images are brought in; the zero value is good.
+type Options struct {
+	Transport http.RoundTripper // nil = proxies and certificates from the environment
+	Log       *slog.Logger
+	Report    progress.Report
+	Jobs      int                    // layers at once; 0 = one more than processors, at most 4
+	Insecure  func(host string) bool // registries for which plain http and unknown certificates are accepted
+	Mirrors   map[string][]string    // registry → hosts to ask first, "host[:port][/prefix]"
+	CA        map[string]string      // registry → PEM file of its authority
+	Dir       string                 // relative paths of references are below it; "" = the working directory
+	UserAgent string                 // "" = "sandbox"
+	DropBlobs bool                   // do not keep layers' compressed bytes once they are unpacked
+	Offline   bool                   // nothing is fetched: what is missing is an error
+	Limits    layer.Limits
+	Fetch     fetch.Options // tries and time-outs; what is above wins
+}
+
+// Images brings images into one store. It is safe for use by many goroutines.
+type Images struct {
+	st  *store.Store
+	o   Options
+	reg *registry.Client
+}
+
+// New returns the images of s.
+func New(s *store.Store, o Options) *Images {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Jobs <= 0 {
+		o.Jobs = min(runtime.GOMAXPROCS(0)+1, 4)
+	}
+	f := o.Fetch
+	f.UserAgent = o.UserAgent
+	reg := registry.New(registry.Options{Transport: o.Transport, Insecure: o.Insecure, Mirrors: o.Mirrors, CA: o.CA, Fetch: f, Log: o.Log})
+	return &Images{st: s, o: o, reg: reg}
+}
+
+// ErrOffline is in the tree of errors about something that would have to be fetched.
+var ErrOffline = errors.New("not in the store, and nothing is fetched offline")
+
+// Resolve finds out what ref stands for on platform ("linux/amd64"). It fetches at most manifest and
+// configuration, never a layer, and keeps both in the blob store. A reference with a digest whose
+// documents are in the store needs no network; a tag needs one request if it did not move.
+//
+// For dir: the folder is read and becomes a layer of the store here, because its digest is its
+// content's.
+func (im *Images) Resolve(ctx context.Context, ref Ref, platform string) (*Image, error) {
+	var img *Image
+	var err error
+	if ref.Kind == Registry {
+		img, err = im.resolveRegistry(ctx, ref, platform)
+	} else {
+		img, err = im.resolveArchive(ctx, ref, platform)
+	}
+	if err != nil {
+		var p *oci.PlatformError
+		if errors.As(err, &p) || errors.Is(err, oci.ErrNotRunnable) {
+			err = fmt.Errorf("%s: %w", ref, err)
+		}
+		return nil, err
+	}
+	img.Ref = ref.String()
+	return img, nil
+}
+
+func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) (*Image, error) {
+	a, err := im.openArchive(ref)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	first, err := a.First(ctx, platform)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	if err := im.put(first.Bytes, first.Digest); err != nil {
+		return nil, err
+	}
+	img, err := oci.Resolve(ctx, first, platform, im.cached(a.Get))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return img, nil
+}
+
+func (im *Images) openArchive(ref Ref) (archive.Archive, error) {
+	path := ref.File
+	if !filepath.IsAbs(path) && im.o.Dir != "" {
+		path = filepath.Join(im.o.Dir, path)
+	}
+	a, err := archive.Open(string(ref.Kind), path, ref.Tag, archive.Options{Store: im.st, Report: im.o.Report})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return a, nil
+}
+
+func (im *Images) resolveRegistry(ctx context.Context, ref Ref, platform string) (*Image, error) {
+	repo, err := im.reg.Repository(ref.Host, ref.Path)
+	if err != nil {
+		return nil, err
+	}
+	first, err := im.first(ctx, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	return oci.Resolve(ctx, first, platform, im.cached(func(ctx context.Context, d oci.Descriptor, max int64) ([]byte, error) {
+		if im.o.Offline {
+			return nil, fmt.Errorf("%s: %s: %w", ref, d.Digest, ErrOffline)
+		}
+		if d.MediaType == oci.TypeConfig || d.MediaType == oci.TypeDockerConfig {
+			return repo.Blob(ctx, d, max)
+		}
+		return repo.Document(ctx, d, max)
+	}))
+}
+
+// first is the document that ref leads to now: from the store if its digest is known or did not change.
+func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref) (oci.First, error) {
+	want := ref.Digest
+	if want == "" {
+		if rec, err := im.st.Image(ref.String()); err == nil {
+			if want = rec.Index; want == "" {
+				want = rec.Manifest
+			}
+			if !im.o.Offline && im.st.HasBlob(want, -1) {
+				now, err := repo.Head(ctx, ref.Tag)
+				var status *fetch.StatusError
+				if err != nil && !errors.As(err, &status) { // some do not know HEAD: GET tells more
+					return oci.First{}, err
+				}
+				if now != want {
+					want = ""
+				}
+			} else if !im.o.Offline {
+				want = ""
+			}
+		}
+	}
+	if want != "" {
+		if b, err := im.read(want, oci.MaxManifest); err == nil {
+			return oci.First{Bytes: b, Digest: want}, nil
+		}
+	}
+	if im.o.Offline {
+		return oci.First{}, fmt.Errorf("%s: %w", ref, ErrOffline)
+	}
+	by := string(ref.Digest)
+	if by == "" {
+		by = ref.Tag
+	}
+	f, err := repo.Manifest(ctx, by)
+	if err != nil {
+		return f, err
+	}
+	if _, err := oci.ParseDocument(f.Bytes, f.MediaType); err != nil {
+		return f, fmt.Errorf("%s: %w", ref, err)
+	}
+	return f, im.put(f.Bytes, f.Digest)
+}
+
+// cached puts the blob store before get.
+func (im *Images) cached(get oci.Getter) oci.Getter {
+	return func(ctx context.Context, d oci.Descriptor, max int64) ([]byte, error) {
+		if d.Size > max {
+			return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", d.Digest, d.Size, max)
+		}
+		if im.st.HasBlob(d.Digest, d.Size) {
+			if b, err := im.read(d.Digest, max); err == nil {
+				return b, nil
+			}
+		}
+		b, err := get(ctx, d, max)
+		if err != nil {
+			return nil, err
+		}
+		return b, im.put(b, d.Digest)
+	}
+}
+
+func (im *Images) put(b []byte, d store.Digest) error {
+	_, _, err := im.st.PutBlob(bytes.NewReader(b), d)
+	if errors.Is(err, store.ErrReadOnly) {
+		return nil // what was read is right all the same
+	}
+	return err
+}
+
+// read returns a small blob of the store; a damaged one is removed and not there.
+func (im *Images) read(d store.Digest, max int64) ([]byte, error) {
+	f, err := im.st.OpenBlob(d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if got := store.DigestOf(b); got != d {
+		im.o.Log.Warn("a damaged blob is removed", "digest", d)
+		im.st.RemoveBlob(d)
+		return nil, &store.DigestError{Want: d, Got: got}
+	}
+	return b, nil
+}
+
+// Known returns the image of a manifest from blobs alone; false if one of them is missing.
+func (im *Images) Known(manifest store.Digest) (*Image, bool) {
+	b, err := im.read(manifest, oci.MaxManifest)
+	if err != nil {
+		return nil, false
+	}
+	doc, err := oci.ParseDocument(b, "")
+	if err != nil || doc.IsIndex() {
+		return nil, false
+	}
+	config, err := im.read(doc.Config.Digest, oci.MaxConfig)
+	if err != nil {
+		return nil, false
+	}
+	img, err := oci.NewImage(manifest, doc, config)
+	return img, err == nil
+}
+
+// record notes what a reference led to.
+func (im *Images) record(img *Image, layers []store.Layer) error {
+	if img.Ref == "" || img.Manifest == "" {
+		return nil
+	}
+	r := store.ImageRecord{Ref: img.Ref, Index: img.Index, Manifest: img.Manifest, Config: img.ConfigDigest, Size: img.Size(), Pulled: time.Now().UTC()}
+	for _, l := range layers {
+		r.Layers = append(r.Layers, l.Name)
+	}
+	if old, err := im.st.Image(img.Ref); err == nil && old.Manifest == r.Manifest && old.Index == r.Index {
+		return nil
+	}
+	err := im.st.PutImage(r)
+	if errors.Is(err, store.ErrReadOnly) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,191 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/internal/hint"
+)
+
+// endpoint is one repository at one host. The first request goes out without asking whether it needs
+// a token: most public images on private registries need one request and no more. Only a 401
+// starts the exchange, whose result is then used by all.
+type endpoint struct {
+	c    *Client
+	repo name.Repository
+
+	mu     sync.Mutex
+	scheme string            // "" = not known yet
+	auth   http.RoundTripper // nil = none was needed yet
+	login  error             // what kept credentials from being found, for the message
+}
+
+// do calls ask with a source for path below the repository. Only loopback and insecure hosts are also
+// tried over plain http.
+func (e *endpoint) do(ctx context.Context, path, accept string, ask func(fetch.Source) error) error {
+	schemes := e.schemes()
+	for _, scheme := range schemes {
+		err := ask(e.source(scheme, path, accept))
+		if err != nil && scheme == "https" && len(schemes) == 2 && e.speaksPlain(err) && ctx.Err() == nil {
+			continue
+		}
+		if err == nil || status(err) != 0 {
+			e.mu.Lock()
+			e.scheme = scheme
+			e.mu.Unlock()
+		}
+		return e.explain(err)
+	}
+	return fmt.Errorf("no way to reach %s", e.repo.RegistryStr())
+}
+
+func (e *endpoint) schemes() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	host := e.repo.RegistryStr()
+	switch {
+	case e.scheme != "":
+		return []string{e.scheme}
+	case fetch.IsLoopback(host) || e.c.o.Insecure(host):
+		return []string{"https", "http"}
+	}
+	return []string{"https"}
+}
+
+// source is where path lies. path begins behind the repository: "/manifests/…".
+func (e *endpoint) source(scheme, path, accept string) fetch.Source {
+	u := scheme + "://" + e.repo.RegistryStr() + "/v2/" + e.repo.RepositoryStr() + path
+	return fetch.Source{URL: u, Accept: accept, Via: e}
+}
+
+// RoundTrip sends a request as it is, and logs in when the registry asks for that. Tokens that expire
+// are renewed below, by go-containerregistry's transport.
+func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
+	if auth := e.authenticated(); auth != nil {
+		return auth.RoundTrip(req)
+	}
+	resp, err := perHost{e.c}.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.URL.Host != e.repo.RegistryStr() {
+		return resp, err
+	}
+	auth, err := e.logIn(req.Context(), req.URL.Scheme)
+	if err != nil {
+		if code := status(err); code == http.StatusUnauthorized || code == http.StatusForbidden {
+			return resp, nil // refused: the first answer says the same
+		}
+		resp.Body.Close()
+		return nil, fetch.Permanent(fmt.Errorf("log in: %w", err))
+	}
+	resp.Body.Close()
+	return auth.RoundTrip(req)
+}
+
+func (e *endpoint) authenticated() http.RoundTripper {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.auth
+}
+
+// logIn gets a token, anonymous where there are no credentials.
+func (e *endpoint) logIn(ctx context.Context, scheme string) (http.RoundTripper, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.auth != nil {
+		return e.auth, nil
+	}
+	host := e.repo.RegistryStr()
+	keys, err := e.c.keys.find(ctx, host, e.repo.RepositoryStr())
+	if err != nil {
+		e.c.o.Log.Warn("looking for credentials", "registry", host, "err", err)
+		e.login = err
+	}
+	opts := []name.Option{}
+	if scheme == "http" {
+		opts = append(opts, name.Insecure)
+	}
+	reg, err := name.NewRegistry(host, opts...)
+	if err != nil {
+		return nil, err
+	}
+	// Not the context of the request: its marks say that fetch sees to tries and addresses.
+	ctx = fetch.Unmarked(ctx)
+	e.auth, err = transport.NewWithContext(ctx, reg, keys, e.c.fetch.Retrying(perHost{e.c}), []string{e.repo.Scope(transport.PullScope)})
+	if err != nil {
+		e.auth = nil
+	}
+	return e.auth, err
+}
+
+// speaksPlain tells the errors of an https request to a server that has only http.
+func (e *endpoint) speaksPlain(err error) bool {
+	noPort := !strings.Contains(strings.TrimPrefix(e.repo.RegistryStr(), "["), ":")
+	return fetch.SpeaksPlain(err) || noPort && errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// status is the answer's code in err; 0 = there was none.
+func status(err error) int {
+	var s *fetch.StatusError
+	var t *transport.Error
+	var n fetch.ErrNotFound
+	switch {
+	case errors.As(err, &s):
+		return s.Code
+	case errors.As(err, &t):
+		return t.StatusCode
+	case errors.As(err, &n):
+		return http.StatusNotFound
+	}
+	return 0
+}
+
+// AccessError says that a registry lets nobody, or not this user, see an image.
+type AccessError struct {
+	Repository string
+	Code       int
+	Login      error // what kept credentials from being found; may be nil
+	Err        error
+}
+
+func (e *AccessError) Error() string {
+	s := "private or no such image: " + e.Repository
+	if e.Login != nil {
+		s += " (credentials could not be read: " + e.Login.Error() + ")"
+	}
+	return s
+}
+
+// Unwrap gives the answer.
+func (e *AccessError) Unwrap() error { return e.Err }
+
+// explain turns refusals into words.
+func (e *endpoint) explain(err error) error {
+	code := status(err)
+	if code != http.StatusUnauthorized && code != http.StatusForbidden {
+		return err
+	}
+	host := e.repo.RegistryStr()
+	if host == hub {
+		host = "docker.io"
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return hint.With(&AccessError{Repository: display(e.repo), Code: code, Login: e.login, Err: err},
+		fmt.Sprintf("check the spelling; if it is private, log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads", host, host))
+}
+
+// display is the name as users write it.
+func display(r name.Repository) string {
+	if r.RegistryStr() == hub {
+		return "docker.io/" + r.RepositoryStr()
+	}
+	return r.Name()
+}

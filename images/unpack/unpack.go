@@ -1,0 +1,178 @@
+// Package unpack turns the compressed blob of a layer into a layer of the store: [Layer]. Download,
+// hash, inflate, hash and extract run at once; nothing is written twice but the compressed bytes, so
+// that a killed pull can go on where it was, and nothing has a final name before every digest is
+// compared at the real end of both streams.
+package unpack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/images/oci"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/progress"
+)
+
+// Options are how layers are brought in.
+type Options struct {
+	DropBlobs bool // remove the compressed bytes when the layer is there; else they stay as a cache
+	Direct    bool // open is a local file: do not copy its bytes to the blob store at all
+	Limits    layer.Limits
+	Log       *slog.Logger
+	Report    progress.Report
+}
+
+// Body is a blob's bytes from an offset on. A [fetch.Body] is one.
+type Body interface {
+	io.ReadCloser
+	// Joined tells whether the bytes come from more than one place, so that a clean second try is
+	// worth while after wrong content.
+	Joined() bool
+}
+
+// Open returns the blob from offset to its end.
+type Open func(ctx context.Context, offset int64) (Body, error)
+
+// Layer returns l from st; if st lacks it, it is made from the blob that st has, or from open. name
+// is what errors and progress call it.
+func Layer(ctx context.Context, st *store.Store, l oci.Layer, name string, open Open, o Options) (store.Layer, error) {
+	key := l.DiffID.Hex()
+	if have, ok := st.Layer(key); ok {
+		return have, nil
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Limits.Ratio == 0 {
+		o.Limits.Ratio = defaultRatio
+	}
+	for try := 0; ; try++ {
+		j := &job{st: st, l: l, name: name, open: open, o: o}
+		got, _, err := st.MakeLayer(ctx, key, func(dir string) error { return j.run(ctx, dir) })
+		switch {
+		case err == nil:
+			return got, nil
+		case j.again && try == 0 && ctx.Err() == nil:
+			o.Log.Warn("layer was put together wrongly, fetching it again", "layer", name, "err", err)
+		default:
+			return store.Layer{}, err
+		}
+	}
+}
+
+// defaultRatio is far above what files of any kind compress to, and far below what a gzip of nothing
+// can reach (1032). It counts from the first GiB on.
+const defaultRatio = 250
+
+type job struct {
+	st    *store.Store
+	l     oci.Layer
+	name  string
+	open  Open
+	o     Options
+	again bool // the failure may be that of an earlier run
+}
+
+// run fills dir, which becomes the layer when it returns nil.
+func (j *job) run(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in, err := j.intake(ctx)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	err = j.extract(ctx, cancel, in, dir)
+	var limit *layer.LimitError
+	switch {
+	case err == nil:
+		if j.o.DropBlobs && !j.o.Direct {
+			in.discard(j.st)
+		}
+		j.o.Report.Do("pull", j.name, in.count.Load(), in.count.Load())
+		return store.NoteDiffID(dir, j.l.DiffID)
+	case wrongContent(err):
+		j.again = in.joined()
+		in.discard(j.st)
+	case errors.As(err, &limit):
+		in.discard(j.st)
+	}
+	return err
+}
+
+// extract is the pipeline: in → relay → inflate → relay → hash and apply.
+func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string) error {
+	first := newRelay(in)
+	defer first.close()
+	defer cancel() // before close: what blocks in a read must end
+	plain, closeDecoder, err := inflate(source{first})
+	if err != nil {
+		return j.reason(ctx, err, in, first)
+	}
+	defer closeDecoder()
+	second := newRelay(plain)
+	diff := sha256.New()
+	_, err = layer.Apply(io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: in.count.Load})
+	if err != nil && !j.worthDraining(ctx, err, in) {
+		cancel()
+	}
+	second.close()
+	if err != nil {
+		return j.reason(ctx, err, in, first)
+	}
+	if n, err := first.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		return j.reason(ctx, &corruptError{errors.New("bytes after the end")}, in, first)
+	}
+	return j.compare(in, diff)
+}
+
+// maxDrain is how many compressed bytes are still read after a failure to learn its reason.
+const maxDrain = 8 << 20
+
+func (j *job) worthDraining(ctx context.Context, err error, in *intake) bool {
+	var s *sourceError
+	var space *store.SpaceError
+	return ctx.Err() == nil && !errors.As(err, &s) && !errors.As(store.Space(err, "", ""), &space) && in.size-in.count.Load() <= maxDrain
+}
+
+// reason prefers what went wrong below: a blob that is not what was promised explains whatever the
+// decoder or the archive reader made of it.
+func (j *job) reason(ctx context.Context, err error, in *intake, first *relay) error {
+	var s *sourceError
+	if errors.As(err, &s) {
+		return s.err
+	}
+	if j.worthDraining(ctx, err, in) {
+		if _, below := io.CopyN(io.Discard, first, maxDrain+4*bufferSize); below != nil && below != io.EOF {
+			return below
+		}
+	}
+	return fmt.Errorf("%s: %w", j.name, err)
+}
+
+func (j *job) compare(in *intake, diff hash.Hash) error {
+	if err := in.verify(); err != nil {
+		return err
+	}
+	if got := sum(diff); got != j.l.DiffID {
+		return &fetch.HashError{Name: j.name + " (unpacked)", Want: string(j.l.DiffID), Got: string(got)}
+	}
+	return nil
+}
+
+func sum(h hash.Hash) store.Digest { return store.Digest("sha256:" + hex.EncodeToString(h.Sum(nil))) }
+
+func wrongContent(err error) bool {
+	var h *fetch.HashError
+	var s *fetch.SizeError
+	var c *corruptError
+	return errors.As(err, &h) || errors.As(err, &s) || errors.As(err, &c)
+}
