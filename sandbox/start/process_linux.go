@@ -72,6 +72,9 @@ func (p *Process) run(prog *child.Program) {
 	defer runtime.UnlockOSThread()
 	c, err := prog.Fork()
 	if err != nil {
+		if p.signals != nil {
+			p.signals.stop()
+		}
 		p.first <- &Error{Op: "clone", Kind: "ids", Errno: err.(syscall.Errno)}
 		return
 	}

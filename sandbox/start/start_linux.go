@@ -20,20 +20,18 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := launch(ctx, s, &o, false)
+	c := child.Config{UID: os.Geteuid(), GID: os.Getegid(), Files: files(&o), Rung: rung(), NoFile: startLimit()}
+	p, err := launch(ctx, s, &o, c)
 	var e *Error
 	if errors.As(err, &e) && e.Op == child.ProcHidden && e.Errno == unix.EPERM {
 		o.log().Warn("/proc is masked here: sharing the pid namespace", "why", e)
-		return launch(ctx, s, &o, true)
+		c.NoPID = true
+		return launch(ctx, s, &o, c)
 	}
 	return p, err
 }
 
-func launch(ctx context.Context, s *spec.Spec, o *Options, noPID bool) (*Process, error) {
-	c := child.Config{
-		UID: os.Geteuid(), GID: os.Getegid(), Files: files(o), NoPID: noPID,
-		Rung: rung(), NoFile: startLimit(),
-	}
+func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Process, error) {
 	p := &Process{first: make(chan error, 1), ended: make(chan struct{}), gone: make(chan struct{}), name: first(s.Process.Args)}
 	if o.TTY == Auto && mounts(s, spec.Devpts) {
 		if t, ok := tty.Find(o.Stdin, o.Stdout, o.Stderr); ok {

@@ -164,7 +164,9 @@ func (k *compiler) begin(p *Program) {
 	for _, fd := range k.c.Files {
 		k.base = max(k.base, fd+1)
 	}
-	k.call(unix.SYS_DUP3, num(p.ctl[1]), num(k.base), num(unix.O_CLOEXEC))
+	for i := range slots { // the other slots are occupied too, so that no later descriptor lands there and stays
+		k.call(unix.SYS_DUP3, num(p.ctl[1]), num(k.base+i), num(unix.O_CLOEXEC))
+	}
 	for i, fd := range k.c.Files {
 		if fd >= 0 {
 			k.call(unix.SYS_DUP3, num(fd), num(k.keptAs(i)), num(unix.O_CLOEXEC))
@@ -173,7 +175,6 @@ func (k *compiler) begin(p *Program) {
 	p.ctlIn = uintptr(k.base)
 	k.next = k.keptAs(len(k.c.Files))
 	k.call(unix.SYS_CLOSE_RANGE, num(3), num(k.base-1), num(0))
-	k.call(unix.SYS_CLOSE_RANGE, num(k.base+1), num(k.keptAs(0)-1), num(0))
 	k.call(unix.SYS_CLOSE_RANGE, num(k.next), num(^uint32(0)), num(0))
 	for i, fd := range k.c.Files {
 		if fd < 0 {
