@@ -191,7 +191,12 @@ func buildMounts(n *keyNode) (out map[string]Mount) {
 }
 
 func buildNetwork(n *keyNode) Network {
-	return Network{Mode: n.str("mode", "host"), Allow: n.strs("allow"), Publish: n.strs("publish")}
+	out := Network{Mode: n.str("mode", "host"), Publish: n.strs("publish")}
+	// A task or profile that leaves a private network has no use for its list.
+	if out.Mode == "private" {
+		out.Allow = n.strs("allow")
+	}
+	return out
 }
 
 func buildNeeds(n *keyNode) Needs {

@@ -167,11 +167,18 @@ func (c *checker) mistyped(n *keyNode, sp *keySpec, path []string) {
 			advice = "write " + quote(quoteRaw(n))
 		}
 	}
-	if n.isTable && sp.typ == typeTables && n.src != nil {
-		advice = "write [[" + strings.Trim(keyName(path...), "`") + "]]"
+	header := strings.Trim(keyName(path...), "`")
+	switch {
+	case n.isTable && sp.typ == typeTables:
+		advice = "write [[" + header + "]]"
+	case n.isList && sp.typ == typeTable && len(n.list) > 0 && n.list[0].isTable:
+		advice = "write [" + header + "]"
 	}
 	if sp.secret {
-		c.fail(n, n.val, "", "%s wants %s", keyName(path...), wanted(sp.typ))
+		if sp.typ == typeTable && len(sp.order) > 0 {
+			advice = "write { " + sp.order[0] + " = … }"
+		}
+		c.fail(n, n.val, advice, "%s wants %s", keyName(path...), wanted(sp.typ))
 		return
 	}
 	c.fail(n, n.val, advice, "%s wants %s%s", keyName(path...), wanted(sp.typ), instead(n))
@@ -183,7 +190,11 @@ func (c *checker) table(n *keyNode, sp *keySpec, path []string) {
 		return
 	}
 	if len(n.kids) > maxNames {
-		c.fail(n, n.key, "", "%s has more than %d keys", keyName(path...), maxNames)
+		what := "the file"
+		if len(path) > 0 {
+			what = keyName(path...)
+		}
+		c.fail(n, n.key, "", "%s has more than %d keys", what, maxNames)
 		return
 	}
 	for _, name := range n.names() {
@@ -199,7 +210,7 @@ func (c *checker) table(n *keyNode, sp *keySpec, path []string) {
 			}
 			if sp.name != nil {
 				if err := sp.name(name); err != nil {
-					c.fail(kid, kid.key, firstHint(err), "the name in %s: %v", keyName(sub...), err)
+					c.fail(kid, kid.key, firstHint(err), "%s %v", keyName(sub...), err)
 					continue
 				}
 			}
@@ -234,6 +245,8 @@ func (c *checker) unknown(n *keyNode, sp *keySpec, path []string) {
 		advice = "did you mean " + keyName(best)
 	} else if far := elsewhere(name); far != "" {
 		advice = "did you mean " + keyName(strings.Split(far, ".")...)
+	} else if len(sp.names) > 0 {
+		advice = "known are " + strings.Join(sp.names, ", ")
 	}
 	c.fail(n, n.key, advice, "unknown key %s", keyName(path...))
 }
@@ -241,7 +254,7 @@ func (c *checker) unknown(n *keyNode, sp *keySpec, path []string) {
 // elsewhere finds the one key of sandbox.toml that has this last name.
 func elsewhere(name string) string {
 	found := ""
-	for _, row := range append(fileKeys(), runKeys()...) {
+	for _, row := range projectKeys() {
 		if !strings.HasSuffix(row.path, "."+name) || strings.Contains(row.path, "NAME") || strings.Contains(row.path, "[]") {
 			continue
 		}
@@ -356,7 +369,8 @@ func (c *checker) text(n *keyNode, s string, sp *keySpec, path []string) {
 	}
 	if err := sp.check(s); err != nil {
 		value := ": " + quote(s)
-		if sp.secret {
+		if sp.secret || strings.Contains(s, "://") && strings.Contains(s, "@") {
+			defer c.mask(len(c.problems))
 			value = ""
 		}
 		c.fail(n, n.val, firstHint(err), "%s %v%s", keyName(path...), err, value)

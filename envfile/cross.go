@@ -12,7 +12,7 @@ func (c *checker) whole(n *keyNode) {
 	c.mounts(n)
 	c.steps(n)
 	c.python(n)
-	c.network(n.get("network"), []string{"network"})
+	c.network(n.get("network"), n.get("network").str("mode", "host"), []string{"network"})
 	c.gpu(n.get("gpu"), []string{"gpu"})
 	c.secrets(n)
 	for _, group := range []string{"task", "service"} {
@@ -167,9 +167,10 @@ func (c *checker) python(n *keyNode) {
 	}
 }
 
-func (c *checker) network(n *keyNode, path []string) {
+// network checks one table; mode is that of the merged table.
+func (c *checker) network(n *keyNode, mode string, path []string) {
 	allow := n.get("allow")
-	if allow != nil && n.str("mode", "host") != "private" {
+	if len(allow.elems()) > 0 && mode != "private" {
 		c.fail(allow, allow.key, `add mode = "private"`, "%s holds in a private network only", keyName(append(path, "allow")...))
 	}
 	seen := map[string]bool{}
@@ -227,7 +228,8 @@ func (c *checker) task(root, n *keyNode, path []string) {
 		}
 	}
 	if n.get("network") != nil {
-		c.network(root.get("network").merged(n.get("network")), sub("network"))
+		mode := root.get("network").merged(n.get("network")).str("mode", "host")
+		c.network(n.get("network"), mode, sub("network"))
 	}
 	if n.get("gpu") != nil {
 		c.gpu(root.get("gpu").merged(n.get("gpu")), sub("gpu"))

@@ -189,8 +189,8 @@ type Mount struct {
 
 // Network is what the processes can reach.
 type Network struct {
-	Mode    string // "host", "none", "private"
-	Allow   []string
+	Mode    string   // "host", "none", "private"
+	Allow   []string // of mode private: nil is everything, an empty list nothing
 	Publish []string
 }
 

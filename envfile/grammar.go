@@ -243,7 +243,7 @@ func checkSHA256(s string) error {
 	}
 	err := errors.New("wants 64 hexadecimal digits in lower case")
 	if low := strings.ToLower(s); low != s && checkSHA256(low) == nil {
-		return hint.With(err, "write "+quote(low))
+		return hint.With(err, "write it in lower case")
 	}
 	return err
 }

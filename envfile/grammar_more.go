@@ -33,7 +33,8 @@ func constraint(s string, ok func(string) bool) bool {
 }
 
 func checkTool(s string) error {
-	if s == "auto" || s == "none" || constraint(s, checkVersion) {
+	prefix := func(v string) bool { return checkVersion(strings.TrimSuffix(v, ".*")) }
+	if s == "auto" || s == "none" || constraint(s, prefix) {
 		return nil
 	}
 	return errors.New(`wants a version such as "3.11", "==2.5.1", ">=3.10,<3.13", or "auto"`)

@@ -1,7 +1,14 @@
 package envfile
 
-// fileKeys are the keys of what an environment is made of.
-func fileKeys() []keyDef {
+import "slices"
+
+// projectKeys are all keys of a sandbox.toml, in the order in which it is explained.
+func projectKeys() []keyDef {
+	return slices.Concat(imageKeys(), pythonKeys(), stepKeys(), machineKeys(), runKeys(), taskKeys(), otherKeys())
+}
+
+// imageKeys are the keys of what an environment starts from.
+func imageKeys() []keyDef {
 	return []keyDef{
 		{path: "schema", typ: typeInt, def: "1", doc: "version of this format"},
 		{path: "requires", typ: typeText, check: checkRequires, doc: `lowest version of the tool, ">=1.2"`},
@@ -34,7 +41,12 @@ func fileKeys() []keyDef {
 		{path: "apt.source[].suite", typ: typeText, required: true, check: checkSuite, doc: "its suite"},
 		{path: "apt.source[].components", typ: typeList, check: checkSuite, def: `["main"]`, doc: "its components"},
 		{path: "apt.source[].key", typ: typeText, required: true, check: checkPath, doc: "file of the project with its key"},
+	}
+}
 
+// pythonKeys are the keys of Python packages.
+func pythonKeys() []keyDef {
+	return []keyDef{
 		{path: "python", typ: typeTable, doc: "Python packages"},
 		{path: "python.packages", typ: typeList, flags: "LP", check: checkRequirement, doc: "requirements, as in requirements.txt"},
 		{path: "python.requirements", typ: typeList, flags: "LP", check: checkPath, doc: "requirements files"},
@@ -57,7 +69,12 @@ func fileKeys() []keyDef {
 		{path: "python.build.NAME.compute", typ: typeList, check: checkCapability, doc: "GPU compute capabilities to build for"},
 		{path: "python.build.NAME.requires", typ: typeList, check: checkRequirement, doc: "Python packages it needs"},
 		{path: "python.build.NAME.memory-per-job", typ: typeSize, doc: "memory of one compiler job, which bounds how many run at once"},
+	}
+}
 
+// stepKeys are the keys of how the rest of an environment is made.
+func stepKeys() []keyDef {
+	return []keyDef{
 		{path: "resolve", typ: typeTable, doc: "how names are resolved"},
 		{path: "resolve.as-of", typ: typeDate, flags: "L", doc: "cutoff date; the lock records for which sources it could be kept"},
 

@@ -1,7 +1,7 @@
 package envfile
 
-// runKeys are the keys of how the environment is run.
-func runKeys() []keyDef {
+// machineKeys are the keys of what a run gets of the machine.
+func machineKeys() []keyDef {
 	return []keyDef{
 		{path: "gpu", typ: typeTable, flags: "P", doc: "what the code wants of GPUs"},
 		{path: "gpu.need", typ: typeText, def: `"none"`, values: []string{"none", "optional", "required"}, doc: "whether it needs any"},
@@ -41,7 +41,12 @@ func runKeys() []keyDef {
 		{path: "mounts.NAME.optional", typ: typeBool, def: "false", doc: "whether it may be missing"},
 		{path: "mounts.NAME.about", typ: typeText, doc: "what it is for"},
 		{path: "mounts.NAME.size", typ: typeSize, doc: "how large, of kind tmpfs"},
+	}
+}
 
+// runKeys are the keys of what bounds a run.
+func runKeys() []keyDef {
+	return []keyDef{
 		{path: "network", typ: typeTable, flags: "P", doc: "what the processes can reach"},
 		{path: "network.mode", typ: typeText, def: `"host"`, values: []string{"host", "none", "private"}, doc: "host is the machine's network, private one of its own"},
 		{path: "network.allow", typ: typeList, check: checkHostPort, doc: `the only targets of a private network, "host:port"`},
@@ -62,7 +67,12 @@ func runKeys() []keyDef {
 
 		{path: "isolation", typ: typeTable, flags: "PH", doc: "what the sandbox loosens"},
 		{path: "isolation.allow", typ: typeList, values: []string{"perf", "nested", "ptrace"}, doc: "what is allowed"},
+	}
+}
 
+// taskKeys are the keys of tasks and services.
+func taskKeys() []keyDef {
+	return []keyDef{
 		{path: "task", typ: typeTable, flags: "P", name: checkWord, doc: "named commands; default is what an exported image runs"},
 		{path: "task.NAME", typ: typeTable, doc: "one task; its tables are merged over those of the file"},
 		{path: "task.NAME.run", typ: typeCommand, flags: "EP", lines: true, doc: `a string is sh -c '… "$@"' NAME ARGS, a list is executed with ARGS appended`},
@@ -92,7 +102,12 @@ func runKeys() []keyDef {
 		{path: "service.NAME.ready.run", typ: typeCommand, lines: true, doc: "command that succeeds"},
 		{path: "service.NAME.ready.within", typ: typeDuration, doc: "how long it may take"},
 		{path: "service.NAME.restart", typ: typeText, def: `"no"`, values: []string{"no", "on-failure", "always"}, doc: "when it is started again"},
+	}
+}
 
+// otherKeys are the keys of what is beside the environment.
+func otherKeys() []keyDef {
+	return []keyDef{
 		{path: "profile", typ: typeTable, name: checkWord, doc: "changes that --profile applies"},
 		{path: "profile.NAME", typ: typeTable, doc: "any key marked P: tables merge, scalars and lists replace, add.KEY = [...] appends; several apply in order"},
 
@@ -133,8 +148,8 @@ func bindKeys() []keyDef {
 func userKeys() []keyDef {
 	return []keyDef{
 		{path: "stores", typ: typeList, check: checkBindPath, doc: "read-only stores that are looked at first"},
-		{path: "index", typ: typeTable, name: checkWord, doc: "Python package indexes; default is the one without a name"},
-		{path: "index.NAME", typ: typeTable, doc: "one index"},
+		{path: "index", typ: typeTable, secret: true, name: checkWord, doc: "Python package indexes; default is the one without a name"},
+		{path: "index.NAME", typ: typeTable, secret: true, doc: "one index"},
 		{path: "index.NAME.url", typ: typeText, required: true, secret: true, check: checkUserURL, doc: "its address, with credentials if it needs any"},
 		{path: "debian", typ: typeTable, name: checkPrintable, doc: "Debian archives by Origin"},
 		{path: "debian.NAME", typ: typeTable, doc: "one origin"},

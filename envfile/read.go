@@ -2,8 +2,8 @@ package envfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,29 +16,13 @@ import (
 // times the size.
 const maxFile = 1 << 20
 
-// The decoder keeps the whole path of every value, so a long header over many short keys would take
-// gigabytes.
-const (
-	maxValues = 50_000
-	maxPath   = 1 << 10
-)
-
-var errTooMuch = fmt.Errorf("more than %d values, or a key longer than %d bytes with the tables above it", maxValues, maxPath)
-
-func pathBytes(path []string) (n int) {
-	for _, p := range path {
-		n += len(p)
-	}
-	return n
-}
-
 // readTree reads TOML into a tree with places. Its error is a *Problem.
 func readTree(src *source) (*keyNode, *Problem) {
 	if p := unreadable(src); p != nil {
 		return nil, p
 	}
 	places, at, scanErr := scanPlaces(src.text)
-	if scanErr == errNesting || scanErr == errTooMuch {
+	if errors.Is(scanErr, errNesting) || errors.Is(scanErr, errNodes) {
 		p := src.problem(span{at, at + 1}, "", "%v", scanErr)
 		return nil, &p
 	}
@@ -77,6 +61,9 @@ func unreadable(src *source) *Problem {
 		r, n := utf8.DecodeRuneInString(src.text[i:])
 		if r == utf8.RuneError && n == 1 {
 			return fail(i, "not UTF-8: byte 0x%02x", src.text[i])
+		}
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
+			return fail(i, "a control character, 0x%02x: write it as \\u%04x in a string", r, r)
 		}
 		i += n
 	}
@@ -153,6 +140,12 @@ func syntaxProblem(src *source, err error) *Problem {
 
 // plainWords brings a message of the decoder to the form of ours.
 func plainWords(s string) string {
+	if key, ok := strings.CutPrefix(s, "Key '"); ok {
+		if key, rest, ok := strings.Cut(key, "' "); ok && strings.HasPrefix(rest, "has already") {
+			return printable("`" + key + "` stands here twice")
+		}
+	}
+	s = strings.Replace(s, `but got '\x00' instead`, "but the line or file ends", 1)
 	s = printable(strings.TrimSuffix(strings.TrimSpace(s), "."))
 	if len(s) > 1 && isUpper(s[0]) && !isUpper(s[1]) {
 		s = string(s[0]+'a'-'A') + s[1:]
@@ -183,12 +176,6 @@ func scanPlaces(text string) (places map[string]place, at int, err error) {
 		if err == nil {
 			err = s.lineEnd()
 		}
-	}
-	if i := slices.IndexFunc(s.nodes, func(n tomlNode) bool { return pathBytes(n.path) > maxPath }); i >= 0 {
-		return nil, min(s.nodes[i].key.start, len(text)), errTooMuch
-	}
-	if len(s.nodes) > maxValues {
-		return nil, 0, errTooMuch
 	}
 	places = make(map[string]place, len(s.nodes))
 	for _, n := range s.nodes {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // sizeUnits are what a size may end with, largest first, so that String takes the largest that
@@ -45,6 +47,9 @@ func ParseSize(s string) (Size, error) {
 			return 0, fmt.Errorf("wants a size of at most %s", maxSize)
 		}
 		return Size(whole.Int64()), nil
+	}
+	if len(unit) == 1 {
+		return 0, hint.With(want, "write "+quote(digits+unit+"iB")+" or "+quote(digits+unit+"B"))
 	}
 	return 0, want
 }

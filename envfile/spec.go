@@ -1,6 +1,7 @@
 package envfile
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -116,17 +117,24 @@ func copyKeys(to, from *keySpec) {
 	}
 }
 
-// find goes to a path of the table, which must exist.
+// find goes to a path of the table; nil if there is none.
 func (k *keySpec) find(path string) *keySpec {
 	for _, part := range splitPath(path) {
-		k = k.step(part)
+		switch {
+		case k == nil:
+			return nil
+		case part == "NAME" || part == "[]":
+			k = k.any
+		default:
+			k = k.kids[part]
+		}
 	}
 	return k
 }
 
 // fileSpec is what sandbox.toml may hold.
 var fileSpec = sync.OnceValue(func() *keySpec {
-	root := buildSpec(append(fileKeys(), runKeys()...), nil)
+	root := buildSpec(projectKeys(), nil)
 	profile := &root.step("profile").any
 	changes := root.only(mayProfile, "cannot be changed by a profile")
 	for _, row := range profileKeys() {
@@ -135,13 +143,14 @@ var fileSpec = sync.OnceValue(func() *keySpec {
 	*changes.step("add") = *root.additions()
 	changes.keyDef = (*profile).keyDef
 	*profile = changes
+	root.step("bind").denied = "belongs in sandbox.local.toml: a committed file does not know the machine"
 	return root
 })
 
 // localSpec is what sandbox.local.toml may hold, and the command line may set.
 var localSpec = sync.OnceValue(func() *keySpec {
 	root := fileSpec()
-	local := root.only(mayProfile, "belongs in sandbox.toml")
+	local := root.only(mayProfile, "belongs in sandbox.toml") // bind is replaced below
 	*local.step("add") = *root.additions()
 	for name, kid := range buildSpec(bindKeys(), nil).kids {
 		*local.step(name) = *kid
@@ -184,7 +193,7 @@ func (k *keySpec) only(ok func(*keySpec) bool, why string) *keySpec {
 		}
 		return &out
 	}
-	out.kids, out.order, out.denied = map[string]*keySpec{}, k.order, why
+	out.kids, out.order, out.denied = map[string]*keySpec{}, slices.Clone(k.order), why
 	for name, kid := range k.kids {
 		out.kids[name] = kid.only(ok, why)
 		if kid.path == "profile" {

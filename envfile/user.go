@@ -48,6 +48,9 @@ func ParseUserConfig(name string, src []byte) (*UserConfig, error) {
 	var c checker
 	c.table(root, userSpec(), nil)
 	for _, name := range root.get("index").names() {
+		if !root.get("index", name).isTable {
+			continue
+		}
 		c.required(root.get("index", name), userSpec().find("index.NAME"), []string{"index", name})
 	}
 	c.oneOfSecrets(root.get("bind", "secrets"), "secrets")

@@ -3,7 +3,6 @@ package envfile
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sort"
@@ -160,8 +159,31 @@ func (w *wanting) step(i int, s Step) {
 	for _, name := range s.Secrets {
 		what = append(what, "secret "+name)
 	}
-	run, _ := json.Marshal(s)
-	w.add([]string{"step", elem(i)}, strings.Join(what, " and ")+" for build step "+quote(stepText(s.Run)), "", string(run))
+	w.add([]string{"step", elem(i)}, strings.Join(what, " and ")+" for build step "+quote(stepText(s.Run)), "", stepValue(s)...)
+}
+
+// stepValue writes out what the step does. What it does not use is left out, so that a new key of
+// the format changes no digest.
+func stepValue(s Step) (out []string) {
+	add := func(key string, values ...string) {
+		for _, v := range values {
+			if v != "" || key == "arg" {
+				out = append(out, key+"="+v)
+			}
+		}
+	}
+	add("shell", s.Run.Shell)
+	add("arg", s.Run.Args...)
+	add("where", s.Where)
+	add("workdir", s.Workdir)
+	add("network", onlyTrue(s.Network))
+	add("secret", s.Secrets...)
+	add("input", s.Inputs...)
+	add("output", s.Outputs...)
+	for _, name := range sortedKeys(s.Env) {
+		out = append(out, "env="+name+"="+s.Env[name])
+	}
+	return out
 }
 
 func stepText(c Command) string {
