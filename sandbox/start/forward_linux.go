@@ -3,7 +3,9 @@ package start
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,10 @@ type signals struct {
 	forward bool
 	ch      chan os.Signal
 	quit    chan struct{}
+
+	mu       sync.Mutex
+	stopping bool
+	caught   sigaction // of SIGTSTP, while stopping
 }
 
 // listen starts catching before the sandbox is made; what comes early waits in the channel.
@@ -75,14 +81,14 @@ func (s *signals) one(sig syscall.Signal) {
 		return
 	}
 	if sig == unix.SIGCONT {
-		signal.Notify(s.ch, unix.SIGTSTP) // see suspend
+		s.catchStop()
 	}
 	s.p.Signal(sig)
 }
 
 // suspend stops this process because the program was stopped, so that the shell that started us
 // notices. The signal's default action does it: where nobody could continue us (no job control, as
-// in scripts) the kernel ignores it.
+// in scripts) the kernel ignores it. os/signal cannot go back to that action, so the kernel is asked.
 func (s *signals) suspend() {
 	if !s.forward {
 		return
@@ -92,11 +98,38 @@ func (s *signals) suspend() {
 		s.term.Suspend()
 		who = 0 // with a terminal of its own the program's keys did not reach our process group
 	}
-	signal.Reset(unix.SIGTSTP)
+	s.mu.Lock()
+	if !s.stopping {
+		var byDefault sigaction
+		s.stopping = setAction(unix.SIGTSTP, &byDefault, &s.caught) == nil
+	}
+	s.mu.Unlock()
 	syscall.Kill(who, unix.SIGTSTP)
 }
 
+// catchStop undoes suspend's change.
+func (s *signals) catchStop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		setAction(unix.SIGTSTP, &s.caught, nil)
+		s.stopping = false
+	}
+}
+
+// sigaction is the kernel's structure: handler, flags, restorer, mask. Zero is the default action.
+type sigaction [4]uint64
+
+func setAction(sig syscall.Signal, act, old *sigaction) error {
+	_, _, e := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
 func (s *signals) stop() {
+	s.catchStop()
 	signal.Stop(s.ch)
 	close(s.quit)
 }
