@@ -89,9 +89,10 @@ func (c *Client) allowed(origin, u *url.URL, hop int) error {
 	case u.Scheme == "https":
 	case u.Scheme != "http":
 		return &refusedError{fmt.Sprintf("%s: only http and https are fetched", redact(u))}
-	case hop > 0 && origin.Scheme == "https" && !c.o.AllowHTTP:
+	case c.o.AllowHTTP, IsLoopback(u.Host), c.o.PlainHTTP != nil && c.o.PlainHTTP(u.Host):
+	case hop > 0 && origin.Scheme == "https":
 		return &refusedError{fmt.Sprintf("%s: redirect to plain http is refused", redact(u))}
-	case hop > 0, c.o.AllowHTTP, IsLoopback(u.Host), c.o.PlainHTTP != nil && c.o.PlainHTTP(u.Host):
+	case hop > 0:
 	default:
 		return &refusedError{fmt.Sprintf("%s: plain http is refused", redact(u))}
 	}

@@ -29,25 +29,12 @@ type endpoint struct {
 	login  error             // what kept credentials from being found, for the message
 }
 
-// do calls ask with a source for path below the repository. Only loopback and insecure hosts are also
-// tried over plain http.
-func (e *endpoint) do(ctx context.Context, path, accept string, ask func(fetch.Source) error) error {
-	schemes := e.schemes()
-	for _, scheme := range schemes {
-		err := ask(e.source(scheme, path, accept))
-		if err != nil && scheme == "https" && len(schemes) == 2 && e.speaksPlain(err) && ctx.Err() == nil {
-			continue
-		}
-		if err == nil || status(err) != 0 {
-			e.mu.Lock()
-			e.scheme = scheme
-			e.mu.Unlock()
-		}
-		return e.explain(err)
-	}
-	return fmt.Errorf("no way to reach %s", e.repo.RegistryStr())
+// do calls ask with a source for path below the repository.
+func (e *endpoint) do(path, accept string, ask func(fetch.Source) error) error {
+	return e.explain(ask(e.source(path, accept)))
 }
 
+// schemes are what is tried: only loopback and insecure hosts are also asked over plain http.
 func (e *endpoint) schemes() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,14 +49,35 @@ func (e *endpoint) schemes() []string {
 }
 
 // source is where path lies. path begins behind the repository: "/manifests/…".
-func (e *endpoint) source(scheme, path, accept string) fetch.Source {
-	u := scheme + "://" + e.repo.RegistryStr() + "/v2/" + e.repo.RepositoryStr() + path
+func (e *endpoint) source(path, accept string) fetch.Source {
+	u := e.schemes()[0] + "://" + e.repo.RegistryStr() + "/v2/" + e.repo.RepositoryStr() + path
 	return fetch.Source{URL: u, Accept: accept, Via: e}
 }
 
-// RoundTrip sends a request as it is, and logs in when the registry asks for that. Tokens that expire
-// are renewed below, by go-containerregistry's transport.
+// RoundTrip sends a request as it is, over plain http if the registry has nothing else and is allowed
+// to, and logs in when it asks for that. Tokens that expire are renewed below, by
+// go-containerregistry's transport.
 func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
+	schemes, own := e.schemes(), req.URL.Host == e.repo.RegistryStr()
+	if own && schemes[0] == "http" && req.URL.Scheme == "https" { // found out since its address was made
+		req = req.Clone(req.Context())
+		req.URL.Scheme = "http"
+	}
+	resp, err := e.send(req)
+	if err != nil && own && len(schemes) == 2 && req.URL.Scheme == "https" && e.speaksPlain(err) {
+		req = req.Clone(req.Context())
+		req.URL.Scheme = "http"
+		resp, err = e.send(req)
+	}
+	if err == nil && own && len(schemes) == 2 {
+		e.mu.Lock()
+		e.scheme = req.URL.Scheme
+		e.mu.Unlock()
+	}
+	return resp, err
+}
+
+func (e *endpoint) send(req *http.Request) (*http.Response, error) {
 	if auth := e.authenticated(); auth != nil {
 		return auth.RoundTrip(req)
 	}

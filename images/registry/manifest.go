@@ -20,7 +20,7 @@ const digestHeader = "Docker-Content-Digest"
 func (r *Repository) Manifest(ctx context.Context, ref string) (oci.First, error) {
 	var f oci.First
 	err := r.each(ctx, func(e *endpoint) error {
-		return e.do(ctx, "/manifests/"+ref, oci.Accept, func(src fetch.Source) error {
+		return e.do("/manifests/"+ref, oci.Accept, func(src fetch.Source) error {
 			b, h, err := r.c.fetch.Get(ctx, src, oci.MaxManifest)
 			if err != nil {
 				return err
@@ -43,7 +43,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (oci.First, error
 func (r *Repository) Head(ctx context.Context, tag string) (store.Digest, error) {
 	var d store.Digest
 	err := r.each(ctx, func(e *endpoint) error {
-		return e.do(ctx, "/manifests/"+tag, oci.Accept, func(src fetch.Source) error {
+		return e.do("/manifests/"+tag, oci.Accept, func(src fetch.Source) error {
 			h, err := r.c.fetch.Head(ctx, src)
 			if err == nil {
 				d, _ = store.ParseDigest(h.Get(digestHeader))
@@ -61,7 +61,7 @@ func (r *Repository) Blob(ctx context.Context, d oci.Descriptor, max int64) ([]b
 	}
 	var b []byte
 	err := r.each(ctx, func(e *endpoint) error {
-		return e.do(ctx, "/blobs/"+string(d.Digest), "", func(src fetch.Source) (err error) {
+		return e.do("/blobs/"+string(d.Digest), "", func(src fetch.Source) (err error) {
 			if b, _, err = r.c.fetch.Get(ctx, src, d.Size); err != nil {
 				return err
 			}
@@ -93,41 +93,14 @@ func check(b []byte, d oci.Descriptor) error {
 	return nil
 }
 
-// Open begins to read a layer's blob at offset, from the first endpoint that has it. What it
-// returns must be verified by its reader.
+// Open begins to read a layer's blob at offset, from the first endpoint that has it. Its reader must
+// verify what it gets.
 func (r *Repository) Open(ctx context.Context, d store.Digest, size, offset int64, what string) (*fetch.Body, error) {
 	var sources []fetch.Source
-	var last error
 	for _, e := range r.endpoints {
-		// One small request settles the scheme before the bodies, which then come in parallel.
-		if err := e.ready(ctx, d); err != nil {
-			last = err
-			continue
-		}
-		e.mu.Lock()
-		scheme := e.scheme
-		e.mu.Unlock()
-		sources = append(sources, e.source(scheme, "/blobs/"+string(d), ""))
-	}
-	if len(sources) == 0 {
-		return nil, last
+		sources = append(sources, e.source("/blobs/"+string(d), ""))
 	}
 	return r.c.fetch.Open(ctx, fetch.Request{Name: what, Sources: sources, Size: size, Offset: offset}), nil
-}
-
-// ready makes sure that the scheme of e is known. Whoever resolved the image just now
-// has seen to that already, and nothing is sent.
-func (e *endpoint) ready(ctx context.Context, d store.Digest) error {
-	e.mu.Lock()
-	known := e.scheme != ""
-	e.mu.Unlock()
-	if known {
-		return nil
-	}
-	return e.do(ctx, "/blobs/"+string(d), "", func(src fetch.Source) error {
-		_, err := e.c.fetch.Head(ctx, src)
-		return err
-	})
 }
 
 func (r *Repository) join(ref string) string {

@@ -13,6 +13,7 @@ import (
 	"hash"
 	"io"
 	"log/slog"
+	"syscall"
 
 	"github.com/4cc2e759/sandbox/images/fetch"
 	"github.com/4cc2e759/sandbox/images/layer"
@@ -91,18 +92,17 @@ func (j *job) run(ctx context.Context, dir string) error {
 	}
 	defer in.close()
 	err = j.extract(ctx, cancel, in, dir)
-	var limit *layer.LimitError
 	switch {
 	case err == nil:
-		if j.o.DropBlobs && !j.o.Direct {
+		// A plain tar can be put together again from the layer; keeping it would double the layer.
+		if !j.o.Direct && (j.o.DropBlobs || j.l.Digest == j.l.DiffID) {
 			in.discard(j.st)
 		}
 		j.o.Report.Do("pull", j.name, in.count.Load(), in.count.Load())
 		return store.NoteDiffID(dir, j.l.DiffID)
 	case wrongContent(err):
-		j.again = in.joined()
-		in.discard(j.st)
-	case errors.As(err, &limit):
+		var limit *layer.LimitError
+		j.again = in.joined() && !errors.As(err, &limit)
 		in.discard(j.st)
 	}
 	return err
@@ -155,8 +155,19 @@ func (j *job) reason(ctx context.Context, err error, in *intake, first *relay) e
 			return below
 		}
 	}
-	return fmt.Errorf("%s: %w", j.name, err)
+	err = fmt.Errorf("%s: %w", j.name, err)
+	var errno syscall.Errno
+	if ctx.Err() == nil && !errors.As(err, &errno) {
+		err = &brokenError{err} // not the machine's fault
+	}
+	return err
 }
+
+// brokenError is a layer that cannot be unpacked.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+func (e *brokenError) Unwrap() error { return e.err }
 
 func (j *job) compare(in *intake, diff hash.Hash) error {
 	if err := in.verify(); err != nil {
@@ -173,6 +184,6 @@ func sum(h hash.Hash) store.Digest { return store.Digest("sha256:" + hex.EncodeT
 func wrongContent(err error) bool {
 	var h *fetch.HashError
 	var s *fetch.SizeError
-	var c *corruptError
+	var c *brokenError
 	return errors.As(err, &h) || errors.As(err, &s) || errors.As(err, &c)
 }

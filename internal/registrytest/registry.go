@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,8 @@ func serve(t testing.TB, r *Registry, config string) {
 	defer log.Close()
 	cmd := exec.Command(path, "serve", config)
 	cmd.Stdout, cmd.Stderr = log, log
+	// The server reads REGISTRY_… as settings, clients read REGISTRY_AUTH_FILE as a file.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REGISTRY_") })
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

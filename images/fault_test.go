@@ -1,0 +1,401 @@
+package images_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/registrytest"
+)
+
+// cut sends the first n bytes of what r asks for and then drops the connection.
+func cut(w http.ResponseWriter, r *http.Request, b []byte, n int) int {
+	start := 0
+	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &start)
+	w.Header().Set("Content-Length", fmt.Sprint(len(b)-start))
+	if start > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, len(b)-1, len(b)))
+		w.WriteHeader(http.StatusPartialContent)
+	}
+	end := min(start+n, len(b))
+	w.Write(b[start:end])
+	http.NewResponseController(w).Flush()
+	time.Sleep(20 * time.Millisecond) // a reset must not overtake the bytes
+	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+	return end - start
+}
+
+func TestPullOverABadLine(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(2<<20))
+	big := layerOf(t, blobs, d, 1)
+	b := blobs[big.Digest]
+	for _, at := range []int{0, 1, len(b) / 2, len(b) - 1} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+			var n, sent atomic.Int64
+			f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+				if !isBlob(r, big) {
+					return false
+				}
+				limit := len(b)
+				if n.Add(1) == 1 {
+					limit = at
+				}
+				sent.Add(int64(cut(w, r, b, limit)))
+				return true
+			}
+			im, _ := client(t, images.Options{})
+			_, layers, err := pull(t, im, f.ref("v1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if readLayer(t, layers[1], "data") != noise(2<<20) {
+				t.Error("wrong content")
+			}
+			if sent.Load() > int64(len(b))*11/10 {
+				t.Errorf("%d bytes for %d", sent.Load(), len(b))
+			}
+		})
+	}
+}
+
+// TestPullGoesOn: a pull that was ended is continued by the next one, from where it was.
+func TestPullGoesOn(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(2<<20))
+	big := layerOf(t, blobs, d, 1)
+	b := blobs[big.Digest]
+	for _, damaged := range []bool{false, true} {
+		t.Run(fmt.Sprint("damaged ", damaged), func(t *testing.T) {
+			f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+			release := make(chan bool)
+			defer close(release)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			first := true
+			f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+				if !isBlob(r, big) || !first {
+					return false
+				}
+				first = false
+				w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+				w.Write(b[:len(b)/2])
+				http.NewResponseController(w).Flush()
+				<-release
+				return true
+			}
+			im, st := client(t, images.Options{Fetch: fetch.Options{Stall: time.Minute}, Report: func(_, item string, done, _ int64) {
+				if strings.Contains(item, big.Digest[7:19]) && done >= int64(len(b)/2) {
+					cancel()
+				}
+			}})
+			img, err := resolve(t, im, f.ref("v1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := im.Pull(ctx, img); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v", err)
+			}
+			part := st.Path(store.Partial, big.Digest[7:])
+			if fi, err := os.Stat(part); err != nil || fi.Size() != int64(len(b)/2) {
+				t.Fatalf("the partial blob: %v %v", fi, err)
+			}
+			if damaged {
+				x := bytes.Clone(b[:len(b)/2])
+				x[1000]++
+				os.WriteFile(part, x, 0o600)
+			}
+			f.paths()
+			layers, err := images.New(st, images.Options{}).Pull(t.Context(), img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if readLayer(t, layers[1], "data") != noise(2<<20) {
+				t.Error("wrong content")
+			}
+			if !damaged && f.log[len(f.log)-1].Header.Get("Range") != fmt.Sprintf("bytes=%d-", len(b)/2) {
+				t.Errorf("requests %v", f.log)
+			}
+		})
+	}
+}
+
+// nothingStays checks that a failed pull left no layer and no blob of it.
+func nothingStays(t *testing.T, st *store.Store, l registrytest.Descriptor, diff store.Digest) {
+	t.Helper()
+	if st.HasBlob(store.Digest(l.Digest), -1) {
+		t.Error("the blob is there")
+	}
+	if _, ok := st.Layer(diff.Hex()); ok {
+		t.Error("the layer is there")
+	}
+	for _, dir := range []string{store.Partial, store.Temp} {
+		if left, _ := os.ReadDir(st.Path(dir)); len(left) > 0 {
+			t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+}
+
+func TestLyingLayers(t *testing.T) {
+	good := registrytest.Layer{Files: []registrytest.File{{Name: "data", Body: noise(300 << 10)}}}
+	gz, _, _ := good.Blob(t)
+	raw := good.Tar(t)
+	multi := append(gzipped(t, raw[:1000]), gzipped(t, raw[1000:])...)
+	flipped := bytes.Clone(gz)
+	flipped[len(gz)/2] ^= 0x40
+	other, _, _ := registrytest.Layer{Files: []registrytest.File{{Name: "x"}}}.Blob(t)
+	padded := append(bytes.Clone(raw), make([]byte, 10<<10)...)
+	cases := map[string]struct {
+		served   []byte // in place of what the manifest names
+		declared []byte // what the manifest names; nil = the good blob
+		ok       bool
+	}{
+		"good":                     {gz, nil, true},
+		"several members":          {multi, multi, true},
+		"plain under a gzip label": {raw, raw, true},
+		"flipped byte":             {flipped, nil, false},
+		"flipped byte, declared":   {flipped, flipped, false},
+		"another layer":            {other, nil, false},
+		"another layer, declared":  {other, other, false},
+		"padding":                  {gzipped(t, padded), gzipped(t, padded), false},
+		"truncated":                {gz[:len(gz)/2], nil, false},
+		"no trailer, declared":     {gz[:len(gz)-8], gz[:len(gz)-8], false},
+		"no last byte, declared":   {gz[:len(gz)-1], gz[:len(gz)-1], false},
+		"header only, declared":    {gz[:10], gz[:10], false},
+		"half, declared":           {gz[:len(gz)/2], gz[:len(gz)/2], false},
+		"garbage behind, declared": {append(bytes.Clone(gz), "garbage"...), append(bytes.Clone(gz), "garbage"...), false},
+		"garbage":                  {[]byte("<html>please log in</html>"), nil, false},
+		"garbage, declared":        {[]byte("<html>please log in</html>"), []byte("<html>please log in</html>"), false},
+		"nothing, declared":        {[]byte{}, []byte{}, false},
+		"xz, declared":             {[]byte("\xfd7zXZ\x00garbage"), []byte("\xfd7zXZ\x00garbage"), false},
+		"zstd cut, declared":       {[]byte("\x28\xb5\x2f\xfd\x04"), []byte("\x28\xb5\x2f\xfd\x04"), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			blobs := registrytest.Blobs{}
+			l := good
+			l.Raw = c.declared
+			d := blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{l}})
+			ld := layerOf(t, blobs, d, 0)
+			f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+			f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+				if isBlob(r, ld) {
+					w.Write(c.served)
+				}
+				return isBlob(r, ld)
+			}
+			im, st := client(t, images.Options{})
+			_, _, err := pull(t, im, f.ref("v1"))
+			if (err == nil) != c.ok {
+				t.Fatalf("got %v", err)
+			}
+			if err == nil {
+				return
+			}
+			diff := store.Digest(registrytest.Digest(raw))
+			nothingStays(t, st, ld, diff)
+			if !strings.Contains(err.Error(), "layer "+ld.Digest[7:19]) {
+				t.Errorf("the layer is not named: %v", err)
+			}
+			var hash *fetch.HashError
+			var size *fetch.SizeError
+			if c.declared == nil && !errors.As(err, &hash) && !errors.As(err, &size) {
+				t.Errorf("not told to be wrong content: %v", err)
+			}
+		})
+	}
+}
+
+func gzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	w.Write(b)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func TestLyingDocuments(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(100))
+	var m map[string]any
+	decode(t, blobs[d.Digest], &m)
+	change := func(change func(m map[string]any)) registrytest.Descriptor {
+		var c map[string]any
+		decode(t, blobs[d.Digest], &c)
+		change(c)
+		return blobs.JSON(t, d.MediaType, c)
+	}
+	raw := func(mediaType, s string) registrytest.Descriptor { return blobs.Put(mediaType, []byte(s)) }
+	tags := map[string]registrytest.Descriptor{
+		"both":         change(func(m map[string]any) { m["manifests"] = []any{} }),
+		"fewer layers": change(func(m map[string]any) { m["layers"] = m["layers"].([]any)[:1] }),
+		"more layers":  change(func(m map[string]any) { m["layers"] = append(m["layers"].([]any), m["layers"].([]any)[0]) }),
+		"negative":     change(func(m map[string]any) { m["layers"].([]any)[0].(map[string]any)["size"] = -5 }),
+		"huge":         change(func(m map[string]any) { m["layers"].([]any)[0].(map[string]any)["size"] = 1 << 62 }),
+		"huge config":  change(func(m map[string]any) { m["config"].(map[string]any)["size"] = 1 << 30 }),
+		"config size":  change(func(m map[string]any) { m["config"].(map[string]any)["size"] = 5 }),
+		"bad digest":   change(func(m map[string]any) { m["layers"].([]any)[0].(map[string]any)["digest"] = "sha256:../../x" }),
+		"sha512": change(func(m map[string]any) {
+			m["layers"].([]any)[0].(map[string]any)["digest"] = "sha512:" + strings.Repeat("0", 128)
+		}),
+		"no config": change(func(m map[string]any) { m["config"].(map[string]any)["digest"] = "sha256:" + strings.Repeat("1", 64) }),
+		"artifact": change(func(m map[string]any) {
+			m["config"].(map[string]any)["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
+		}),
+		"another type": change(func(m map[string]any) { m["mediaType"] = "application/vnd.oci.image.index.v1+json" }),
+		"schema 1":     raw(d.MediaType, `{"schemaVersion":1,"fsLayers":[]}`),
+		"twice":        raw(d.MediaType, `{"schemaVersion":2,"layers":[],"Layers":[{}],"config":{}}`),
+		"page":         raw("text/html", "<html>log in</html>"),
+		"empty":        raw(d.MediaType, ""),
+		"list":         raw(d.MediaType, "[]"),
+		"deep":         raw(d.MediaType, strings.Repeat(`{"a":`, 10000)),
+		"large":        raw(d.MediaType, `{"schemaVersion":2,"x":"`+strings.Repeat("a", 5<<20)+`"}`),
+	}
+	for tag, desc := range tags {
+		t.Run(tag, func(t *testing.T) {
+			tag := strings.ReplaceAll(tag, " ", "-")
+			f := newFake(t, blobs, map[string]registrytest.Descriptor{tag: desc})
+			im, _ := client(t, images.Options{})
+			if _, err := resolve(t, im, f.ref(tag)); err == nil {
+				t.Error("accepted")
+			}
+			for _, p := range f.paths() {
+				if strings.Contains(p, layerOf(t, blobs, d, 0).Digest) || strings.Contains(p, layerOf(t, blobs, d, 1).Digest) {
+					t.Error("a layer was asked for")
+				}
+			}
+		})
+	}
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	im, _ := client(t, images.Options{})
+	f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/manifests/") {
+			return false
+		}
+		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+		w.Write(blobs[d.Digest])
+		return true
+	}
+	var hash *fetch.HashError
+	if _, err := resolve(t, im, f.ref("v1")); !errors.As(err, &hash) {
+		t.Errorf("a header that lies: %v", err)
+	}
+	f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			w.Write(append(blobs[d.Digest], ' '))
+		}
+		return strings.Contains(r.URL.Path, "/manifests/")
+	}
+	if _, err := resolve(t, im, f.host()+"/app@"+d.Digest); !errors.As(err, &hash) {
+		t.Errorf("another document than the digest's: %v", err)
+	}
+	if _, err := resolve(t, im, f.ref("v1")); err != nil {
+		t.Errorf("without the header: %v", err)
+	}
+}
+
+// TestTokens is the exchange of the distribution specification, with tokens that end in mid-pull.
+func TestTokens(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(1<<20))
+	big := layerOf(t, blobs, d, 1)
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	elsewhere := newFake(t, blobs, nil)
+	var tokens, used atomic.Int64
+	f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			if n := tokens.Add(1); n <= 2 {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(503)
+				return true
+			}
+			json.NewEncoder(w).Encode(map[string]any{"token": fmt.Sprint("t", tokens.Load())})
+			return true
+		}
+		if r.Header.Get("Authorization") != fmt.Sprint("Bearer t", tokens.Load()) || used.Add(1) == 3 {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="s",scope="repository:app:pull"`, f.URL))
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		if isBlob(r, big) { // layers of large registries lie elsewhere
+			http.Redirect(w, r, elsewhere.URL+"/v2/app/blobs/"+big.Digest, http.StatusTemporaryRedirect)
+			return true
+		}
+		return false
+	}
+	im, _ := client(t, images.Options{})
+	if _, _, err := pull(t, im, f.ref("v1")); err != nil {
+		t.Fatal(err)
+	}
+	if tokens.Load() != 4 { // two that failed, one, one again after it ended
+		t.Errorf("%d tokens", tokens.Load())
+	}
+	for _, r := range elsewhere.log {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the token was sent elsewhere")
+		}
+	}
+	if len(elsewhere.log) != 1 {
+		t.Errorf("%d requests elsewhere", len(elsewhere.log))
+	}
+}
+
+func TestTemporaryFailures(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(1000))
+	for _, code := range []int{429, 500, 503} {
+		f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+		seen := map[string]int{}
+		f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if seen[r.URL.Path]++; seen[r.URL.Path] <= 2 {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(code)
+				return true
+			}
+			return false
+		}
+		im, _ := client(t, images.Options{})
+		if _, _, err := pull(t, im, f.ref("v1")); err != nil {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+}
+
+// TestBomb: a layer of nothing but zeros is refused before it fills the disk.
+func TestBomb(t *testing.T) {
+	if testing.Short() {
+		t.Skip("inflates more than a GiB")
+	}
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{{Raw: bomb(t, 3<<30)}}})
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	im, st := client(t, images.Options{})
+	_, _, err := pull(t, im, f.ref("v1"))
+	if err == nil || !strings.Contains(err.Error(), "250") {
+		t.Errorf("got %v", err)
+	}
+	nothingStays(t, st, layerOf(t, blobs, d, 0), "sha256:"+store.Digest(strings.Repeat("0", 64)))
+}
