@@ -139,8 +139,8 @@ func (s *source) lineAt(off int) string {
 func (s *source) problem(at span, hint, format string, args ...any) Problem {
 	p := Problem{Pos: s.pos(at.start), Line: s.lineAt(at.start), Hint: hint, Msg: fmt.Sprintf(format, args...)}
 	if s != nil {
-		part := s.text[min(at.start, len(s.text)):min(max(at.start, at.end), len(s.text))]
-		part, _, _ = strings.Cut(part, "\n")
+		start := max(0, min(at.start, len(s.text)))
+		part, _, _ := strings.Cut(s.text[start:max(start, min(at.end, len(s.text)))], "\n")
 		p.Len = max(1, utf8.RuneCountInString(part))
 	}
 	return p

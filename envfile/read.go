@@ -126,12 +126,11 @@ func syntaxProblem(src *source, err error) *Problem {
 	if !ok {
 		return &Problem{Pos: Pos{File: src.name}, Msg: plainWords(err.Error()), Len: 1}
 	}
-	at := span{pe.Position.Start, pe.Position.Start + 1}
-	if pe.Position.Len > 0 {
-		at.end = at.start + pe.Position.Len
-	}
+	// The decoder steps back one from where it stands, also from the start.
+	start := max(0, min(pe.Position.Start, len(src.text)))
+	at := span{start, start + max(1, pe.Position.Len)}
 	p := src.problem(at, "", "%s", plainWords(pe.Message))
-	if src.own && strings.Contains(src.text[:min(at.start, len(src.text))], "secrets") {
+	if src.own && strings.Contains(src.text[:start], "secrets") {
 		// A secret that was typed where none belongs must not reach a log.
 		p.Line, p.Msg = "", "not valid TOML here"
 	}
@@ -208,12 +207,14 @@ func addPlaces(places map[string]place, text string, n tomlNode, counts map[stri
 		}
 		return
 	}
-	depth := 0
+	depth, numbers := 0, len(n.path)-len(parts)
 	for i, part := range parts {
 		own := i == len(parts)-1
 		depth++
 		set(n.path[:depth], place{part, part}, own && !n.array)
-		if counts[pathID(n.path[:depth])] > 0 {
+		// A name that becomes an array further down, which the decoder will refuse, has no number here.
+		if numbers > 0 && counts[pathID(n.path[:depth])] > 0 {
+			numbers--
 			depth++
 			set(n.path[:depth], place{part, part}, own)
 		}
