@@ -82,11 +82,8 @@ func (in inputs) python(p *Python) {
 // enter it, whoever runs this and wherever the project lies.
 func ConfigOf(f *File) Config {
 	c := Config{Name: f.Name, ProjectAt: f.Project.At, User: f.Image.User, Publish: slices.Clone(f.Network.Publish), Env: maps.Clone(f.Env.Set)}
-	if t, ok := f.Tasks["default"]; ok {
-		c.Cmd = slices.Clone(t.Run.Args)
-		if t.Run.Shell != "" {
-			c.Cmd = []string{"sh", "-c", t.Run.Shell + ` "$@"`, "default"}
-		}
+	if t, ok := f.Tasks["default"]; ok && !t.Run.IsZero() {
+		c.Cmd = t.Run.Argv("default", nil)
 	}
 	return c
 }

@@ -107,7 +107,7 @@ func TestCheckNamesWhatChanged(t *testing.T) {
 func TestCheckConfig(t *testing.T) {
 	f := exampleFile()
 	s := &Section{Config: ConfigOf(f)}
-	if want := []string{"sh", "-c", `python train.py "$@"`, "default"}; !reflect.DeepEqual(s.Config.Cmd, want) {
+	if want := []string{"sh", "-c", "python train.py", "default"}; !reflect.DeepEqual(s.Config.Cmd, want) {
 		t.Errorf("cmd %q", s.Config.Cmd)
 	}
 	if err := s.CheckConfig(ConfigOf(f)); err != nil {
