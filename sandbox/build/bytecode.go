@@ -1,0 +1,100 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// Bytecode is one making of a bytecode layer.
+type Bytecode struct {
+	Box    Box // its layers, stubs and log are set
+	Python Python
+	Dirs   []string // folders inside to compile
+	Dir    string   // of the layer that is being made: holds fs/, empty
+}
+
+// BuildBytecode compiles the modules of an environment into a layer that holds nothing but
+// __pycache__ folders. The files are of the kind that Python does not compare with their source:
+// layers are read-only, and times of files in them mean nothing. The interpreter of the image does
+// the work, without network; modules that do not compile are left out.
+func BuildBytecode(ctx context.Context, c Bytecode) error {
+	up, work := filepath.Join(c.Dir, "fs"), filepath.Join(c.Dir, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return err
+	}
+	b := c.Box
+	b.Upper, b.Work, b.Network = up, work, false
+	b.Env = append(b.Env, "PYTHONHASHSEED=0")
+	// -I and -S: neither the environment nor .pth files of the image take part.
+	args := append([]string{c.Python.Path, "-I", "-S", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"}, c.Dirs...)
+	err := b.Run(ctx, args...)
+	var exit *ExitError
+	if errors.As(err, &exit) && exit.Code == 1 { // some module has a syntax error: test data, Python 2
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("bytecode: %w", err)
+	}
+	if err := store.RemoveAll(work); err != nil {
+		return err
+	}
+	if err := keepBytecode(up); err != nil {
+		return err
+	}
+	return layer.CleanUpper(up)
+}
+
+// keepBytecode deletes everything that is not in a __pycache__ folder, and folders that are empty
+// then.
+func keepBytecode(root string) error {
+	_, err := keepBelow(root)
+	return err
+}
+
+func keepBelow(dir string) (left bool, err error) {
+	ents, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range ents {
+		p := filepath.Join(dir, e.Name())
+		if e.IsDir() && e.Name() == "__pycache__" {
+			left = true
+			err = onlyRegular(p)
+		} else if keep := false; e.IsDir() {
+			if keep, err = keepBelow(p); err == nil && !keep {
+				err = store.RemoveAll(p)
+			}
+			left = left || keep
+		} else {
+			err = os.Remove(p)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return left, nil
+}
+
+// onlyRegular deletes whiteouts and the like from a folder of bytecode.
+func onlyRegular(dir string) error {
+	ents, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range ents {
+		if e.Type()&fs.ModeType != 0 {
+			if err := store.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/images/wheel"
+	"github.com/4cc2e759/sandbox/internal/hint"
+)
+
+// oldestPython is the first minor version of Python 3 for which /opt/env is made.
+const oldestPython = 8
+
+// pipDeb is the Debian package that holds the wheel of pip.
+const pipDeb = "python3-pip-whl"
+
+// python finds the interpreter of what is built so far. The caller closes the stack.
+func (b *Builder) python(env *Env) (Python, *layer.Stack, error) {
+	st := layer.NewStack(env.dirs())
+	py, err := FindPython(st, pathOf(env.Image.Env))
+	if err == nil && py.Minor() < oldestPython {
+		err = hint.With(fmt.Errorf("/opt/env needs Python 3.%d or newer, the image has %s", oldestPython, py.Version), "take a base with a newer Python")
+	}
+	return py, st, err
+}
+
+// indexes are the Python indexes that are known on this machine and in this environment.
+func (b *Builder) indexes(ctx context.Context, env *Env) (wheel.Set, error) {
+	s := wheel.Settings{Getenv: func(k string) string { return b.Environ[k] }, Etc: "/etc", RunPython: true, User: map[string]string{}}
+	for _, x := range b.File.Python.Indexes {
+		s.File = append(s.File, wheel.Index{Name: x.Name, URL: x.URL, Only: x.Only})
+	}
+	for name, x := range b.User.Index {
+		s.User[name] = x.URL
+	}
+	if pips, err := filepath.Glob("/usr/share/python-wheels/pip-*.whl"); err == nil {
+		s.Pips = pips
+	}
+	set, err := wheel.Indexes(ctx, s)
+	if err != nil || set.From != "" || env == nil {
+		return set, err
+	}
+	// Nothing on this machine: what the image's own pip would use.
+	py, st, err := b.python(env)
+	defer st.Close()
+	if err != nil {
+		return set, nil
+	}
+	for _, dir := range py.Site {
+		src, err := st.ReadFile(path.Join(dir, "pip/_internal/models/index.py"), 1<<20)
+		if err != nil {
+			continue
+		}
+		if u, err := wheel.PipModelsDefault(src); err == nil {
+			set.List, set.From = append(set.List, wheel.Index{Name: wheel.Default, URL: u}), "the pip of the image"
+			break
+		}
+	}
+	return set, nil
+}
+
+// hasIndex says whether a package can be looked for at all.
+func (b *Builder) hasIndex(ctx context.Context) bool {
+	set, err := b.indexes(ctx, nil)
+	return err == nil && len(set.List) > 0 && !b.Offline
+}
+
+// addPython has the layer of /opt/env, which exists whenever the environment has a Python.
+func (b *Builder) addPython(ctx context.Context, env *Env, sec *envfile.Section, epoch int64) error {
+	pins := wheelsOf(sec)
+	py, st, err := b.python(env)
+	defer st.Close()
+	if err != nil {
+		if len(pins) == 0 {
+			return nil
+		}
+		return err
+	}
+	debs := debsOf(sec, "pip")
+	name, err := key("python", env.names(), wheelIdentity(pins), debIdentity(debs), py.Path, py.Version, py.Full, epoch)
+	if err != nil {
+		return err
+	}
+	err = b.make(ctx, env, name, "Python packages", func(dir string) error {
+		wheels, err := b.wheels(ctx, env, sec, st, py, pins, debs)
+		if err != nil {
+			return err
+		}
+		return BuildPythonEnv(PythonEnv{Dir: filepath.Join(dir, "fs"), Python: py, Wheels: wheels, Notice: b.Notice})
+	})
+	if err != nil {
+		return err
+	}
+	env.PythonEnv = true
+	for _, p := range pins {
+		env.Wheels = append(env.Wheels, p.SHA256)
+	}
+	return nil
+}
+
+// wheels has everything in the store, unpacked.
+func (b *Builder) wheels(ctx context.Context, env *Env, sec *envfile.Section, st *layer.Stack, py Python, locked []envfile.WheelPin, debs []envfile.DebPin) ([]wheel.Wheel, error) {
+	pins := make([]wheel.Pin, len(locked))
+	pip := false
+	for i, p := range locked {
+		pins[i] = WheelOf(p)
+		pins[i].URL = b.urls[p.SHA256]
+		pip = pip || wheel.Normalize(p.Name) == "pip"
+	}
+	if pip { // it may be the one that lies in the image
+		if _, err := PipFromBase(b.Store, st, py); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if len(debs) > 0 && !pip {
+		pin, err := b.debPip(ctx, env, sec, debs)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, pin)
+	}
+	missing, err := wheel.Missing(b.Store, pins)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		if err := b.fetchWheels(ctx, env, missing); err != nil {
+			return nil, err
+		}
+	}
+	return wheel.Prepare(ctx, b.Store, pins, b.Report)
+}
+
+func (b *Builder) fetchWheels(ctx context.Context, env *Env, missing []wheel.Pin) error {
+	if b.Offline {
+		return hint.With(fmt.Errorf("not in the store, and --offline is given: %s", missing[0].File), "run once without --offline")
+	}
+	set, err := b.indexes(ctx, env)
+	if err != nil {
+		return err
+	}
+	own, err := requirementIndexes(b.Dir, b.File)
+	if err != nil {
+		return err
+	}
+	set.List = append(own, set.List...)
+	return wheel.Fetch(ctx, b.Fetch, b.Store, set, missing, b.Report)
+}
+
+// debPip is the wheel of pip in the pinned .deb.
+func (b *Builder) debPip(ctx context.Context, env *Env, sec *envfile.Section, debs []envfile.DebPin) (wheel.Pin, error) {
+	if err := b.fetchDebs(ctx, debs, sec.Image.Ref, env); err != nil {
+		return wheel.Pin{}, err
+	}
+	d, err := store.FromHex(debs[0].SHA256)
+	if err != nil {
+		return wheel.Pin{}, err
+	}
+	f, err := b.Store.OpenBlob(d)
+	if err != nil {
+		return wheel.Pin{}, err
+	}
+	defer f.Close()
+	return PipFromDeb(b.Store, f)
+}
+
+// lockPython pins the wheels of a section: what [python] asks for, what claims of [toolchain] need
+// (requirements, and conditions on what others require), and pip.
+func (l *locking) lockPython(ctx context.Context, reqs, conditions []string) error {
+	py, st, err := l.Builder.python(l.env)
+	defer st.Close()
+	asked := l.File.Python
+	wants := len(asked.Packages)+len(asked.Requirements)+len(reqs) > 0 || asked.Project != ""
+	if err != nil {
+		if wants {
+			return err
+		}
+		return nil
+	}
+	if wants {
+		if err := l.resolvePython(ctx, st, py, reqs, conditions); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(l.sec.Wheels, func(w envfile.WheelPin) bool { return w.Name == "pip" && w.From != fromBase }) {
+		return nil
+	}
+	if err := l.lockPip(ctx, st, py); err != nil {
+		l.notice("/opt/env gets no pip of its own: %v", err)
+	}
+	slices.SortFunc(l.sec.Wheels, func(a, b envfile.WheelPin) int { return strings.Compare(a.Name, b.Name) })
+	return ctx.Err()
+}
+
+// resolvePython lets uv resolve, in the layers that are built so far.
+func (l *locking) resolvePython(ctx context.Context, st *layer.Stack, py Python, reqs, conditions []string) error {
+	if l.Offline {
+		return hint.With(errors.New("python packages cannot be resolved: --offline is given"), "lock once without --offline")
+	}
+	set, err := l.indexes(ctx, l.env)
+	if err != nil {
+		return err
+	}
+	uv, err := FindUV(ctx, UVRequest{Configured: l.User.UV, Getenv: func(k string) string { return l.Environ[k] },
+		Store: l.Store, Fetch: l.Fetch, Set: set, Report: l.Report, Log: l.Log})
+	if err != nil {
+		return err
+	}
+	base, err := wheel.Installed(st, py.Site)
+	if err != nil {
+		return err
+	}
+	stubs, err := l.stubsDir(ctx)
+	if err != nil {
+		return err
+	}
+	tmp, cleanup, err := l.Store.TempDir("uv-")
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	cache, err := key("uv cache", l.env.names())
+	if err != nil {
+		return err
+	}
+	pins, err := ResolvePython(ctx, PythonRequest{
+		Box: Box{Lowers: l.env.dirs(), Stubs: stubs, Log: l.Log}, Python: py, File: l.File, Dir: l.Dir,
+		Packages: reqs, Limits: conditions, Base: base, Prefer: l.keep.Wheels, UV: uv,
+		Client: wheel.NewClient(l.Fetch), Set: set, CA: hostCA(l.Environ), Environ: l.Environ,
+		Temp: tmp, Cache: l.Store.Path("caches-v1", "uv-"+cache[:16]), Notice: l.Notice,
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range pins {
+		l.pinWheel(p)
+	}
+	if l.File.Resolve.AsOf != "" && !slices.Contains(l.lock.AsOfKept, "python") {
+		l.lock.AsOfKept = append(l.lock.AsOfKept, "python")
+	}
+	return nil
+}
+
+func (l *locking) pinWheel(p ResolvedWheel) {
+	l.sec.Wheels = append(l.sec.Wheels, p.WheelPin)
+	if p.URL != "" {
+		if l.urls == nil {
+			l.urls = map[string]string{}
+		}
+		l.urls[p.SHA256] = p.URL
+	}
+}
+
+// lockPip pins pip: Debian's, whose Python has none; else the one that comes with the interpreter,
+// else one of the index.
+func (l *locking) lockPip(ctx context.Context, st *layer.Stack, py Python) error {
+	_, err := st.Stat("/var/lib/dpkg/status")
+	if debian := err == nil && path.Dir(py.Path) == "/usr/bin"; debian {
+		debs, err := l.lockApt(ctx, l.env, "pip", []string{pipDeb}, l.keep.Debs)
+		if err == nil {
+			for _, d := range debs {
+				if d.Name == pipDeb {
+					l.sec.Debs = append(l.sec.Debs, d)
+					return nil
+				}
+			}
+			err = fmt.Errorf("the archives have no package %s", pipDeb)
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		l.log().Info("no pip from the archives", "err", err)
+	}
+	pin, err := PipFromBase(l.Store, st, py)
+	if errors.Is(err, fs.ErrNotExist) {
+		if l.Offline {
+			return errors.New("--offline is given")
+		}
+		var set wheel.Set
+		if set, err = l.indexes(ctx, l.env); err != nil {
+			return err
+		}
+		pin, err = PipFromIndex(ctx, wheel.NewClient(l.Fetch), set, py, l.keep.Wheels["pip"])
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range resolved([]wheel.Pin{pin}) {
+		l.sec.Wheels = slices.DeleteFunc(l.sec.Wheels, func(o envfile.WheelPin) bool { return o.Name == "pip" })
+		l.pinWheel(w)
+	}
+	return nil
+}
+
+// hostCA is the host's bundle of certificates: the network of the host may have an authority of its
+// own.
+func hostCA(environ map[string]string) string {
+	for _, f := range []string{
+		environ["SSL_CERT_FILE"], "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+	} {
+		if fi, err := os.Stat(f); f != "" && err == nil && fi.Mode().IsRegular() {
+			return f
+		}
+	}
+	return ""
+}
+
+// addBytecode has the derived layer of compiled modules. It is of this machine: no lock, digest or
+// export knows it.
+func (b *Builder) addBytecode(ctx context.Context, env *Env) error {
+	py, st, err := b.python(env)
+	defer st.Close()
+	if err != nil {
+		return nil
+	}
+	dirs := []string{py.Stdlib}
+	for _, d := range append(slices.Clone(py.Site), EnvPrefix+"/lib/python"+py.Version+"/site-packages") {
+		if rel, err := filepath.Rel(py.Stdlib, d); err != nil || !filepath.IsLocal(rel) {
+			if fi, err := st.Stat(d); err == nil && fi.IsDir() {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	name, err := key("bytecode", env.names(), py.Path, py.Version, dirs)
+	if err != nil {
+		return err
+	}
+	stubs, err := b.stubsDir(ctx)
+	if err != nil {
+		return err
+	}
+	err = b.make(ctx, env, name, "bytecode of this machine", func(dir string) error {
+		return BuildBytecode(ctx, Bytecode{Box: Box{Lowers: env.dirs(), Stubs: stubs, Log: b.Log}, Python: py, Dirs: dirs, Dir: dir})
+	})
+	if err == nil {
+		env.Layers[len(env.Layers)-1].derived = true
+	}
+	return err
+}
