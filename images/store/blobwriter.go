@@ -152,13 +152,15 @@ func (w *BlobWriter) Commit() error {
 
 func (w *BlobWriter) commit() error {
 	s := w.s
-	if err := s.step("chmod", w.path, func() error { return w.f.Chmod(0o444) }); err != nil {
-		return err
-	}
 	if err := s.syncFile(w.f); err != nil {
 		return err
 	}
 	if err := s.rename(w.path, s.Path(Blobs, w.d.Hex())); err != nil {
+		return err
+	}
+	// Read-only only now: another writer of the same blob opens the partial file to wait on its lock,
+	// and would be refused.
+	if err := s.step("chmod", s.Path(Blobs, w.d.Hex()), func() error { return w.f.Chmod(0o444) }); err != nil {
 		return err
 	}
 	return s.syncDir(s.Path(Blobs))
