@@ -60,7 +60,7 @@ type Kind string
 // The kinds of operation. Targets are resolved inside the new root (openat2, RESOLVE_IN_ROOT) and
 // must exist unless the comment says otherwise.
 const (
-	Bind    Kind = "bind"    // Source (host path; with flag "inside" a path in the new root) onto Target, recursive; Flags: inside ro nosuid nodev noexec nosymfollow
+	Bind    Kind = "bind"    // Source (host path; with flag "inside" a path in the new root) onto Target, recursive; Flags: inside ro nosuid nodev noexec nosymfollow; Data: a host folder that Source lies in and that no link may lead it out of
 	Device  Kind = "device"  // host device node Source onto Target (made as an empty file); checked to be a device
 	Tmpfs   Kind = "tmpfs"   // Data: mount options (size=, mode=)
 	Proc    Kind = "proc"    // fresh, else the ladder for masked /proc

@@ -174,6 +174,54 @@ func TestBinds(t *testing.T) {
 	})
 }
 
+// TestBindBelow: a sandbox that writes a folder must not choose what the next one gets from the host.
+func TestBindBelow(t *testing.T) {
+	project := t.TempDir()
+	os.MkdirAll(project+"/real/data", 0o755)
+	os.Symlink("real/data", project+"/good")
+	os.Symlink("/etc", project+"/evil")
+	os.Symlink("../../../../etc", project+"/evil2")
+	os.Symlink("/proc/self/root", project+"/evil3")
+	start := func(source string) *spec.Spec {
+		s := base(tree(t), "true")
+		s.Ops = append(s.Ops, spec.Op{Kind: spec.Bind, Source: source, Data: project, Target: "/opt/low"})
+		return s
+	}
+	for _, good := range []string{project, project + "/good", project + "/real"} {
+		run(t, start(good))
+	}
+	for _, evil := range []string{"/evil", "/evil2", "/evil3", "/..", "/nope"} {
+		if e := fails(t, start(project+evil)); e.Kind != "bind" || e.Path != project+evil {
+			t.Errorf("%s: %v", evil, e)
+		}
+	}
+}
+
+// TestCgroup starts in a cgroup from the first instruction on.
+func TestCgroup(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("no delegated cgroup")
+	}
+	mount := "/sys/fs/cgroup"
+	if _, err := os.Stat(mount + "/cgroup.procs"); err != nil {
+		mount += "/unified"
+	}
+	dir, err := os.MkdirTemp(mount, "start-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out, _, err := output(base(tree(t), "cat", "/proc/self/cgroup"), Options{Cgroup: f})
+	if err != nil || !strings.Contains(out, "0::/"+filepath.Base(dir)+"\n") {
+		t.Error(out, err)
+	}
+}
+
 func TestKernelFiles(t *testing.T) {
 	everyUser(t, func(t *testing.T) {
 		s := base(tree(t), "sh", "-c", `echo 1 2>&1 >/proc/sys/kernel/hostname; ls /proc/irq /opt/low | cat; wc -c </proc/keys; ls -d /sys/class; echo 2>&1 >/sys/x; cat /sys/class/net/lo/operstate; ls /sys/class/net`)
@@ -214,8 +262,8 @@ func TestMaskedProc(t *testing.T) {
 		}
 		for _, user := range []string{"root", "tester", "plain"} {
 			cmd := exec.Command("unshare", "-m", "sh", "-ec", `mount -t tmpfs none /proc/irq
-				exec runuser -u "$0" -- "$1" -test.run='^TestMaskedProc$' -test.v`, user, testBin())
-			cmd.Env = append(os.Environ(), "START_TEST_NESTED=1", "TMPDIR=/var/tmp")
+				exec runuser -u "$0" -- "$1" -test.run='^(TestMaskedProc|TestParentKilled|TestTerminal)$' -test.v`, user, testBin())
+			cmd.Env = append(os.Environ(), "START_TEST_NESTED=1", "START_TEST_USER="+user, "TMPDIR=/var/tmp")
 			cmd.Dir = "/var/tmp"
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
 				t.Errorf("%s: %v\n%s", user, err, out)

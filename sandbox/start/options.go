@@ -25,7 +25,9 @@ type Options struct {
 	Forward bool
 	// ExtraFiles become descriptors 3, 4, … of the program. No other descriptor reaches it.
 	ExtraFiles []*os.File
-	Log        *slog.Logger // nil discards
+	// Cgroup is the folder of a cgroup v2 in which the sandbox starts; nil is this process's.
+	Cgroup *os.File
+	Log    *slog.Logger // nil discards
 }
 
 func (o *Options) log() *slog.Logger {

@@ -21,6 +21,9 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 		return nil, err
 	}
 	c := child.Config{UID: os.Geteuid(), GID: os.Getegid(), Files: files(&o), Rung: rung(), NoFile: startLimit()}
+	if o.Cgroup != nil {
+		c.Cgroup = int(o.Cgroup.Fd())
+	}
 	p, err := launch(ctx, s, &o, c)
 	var e *Error
 	if errors.As(err, &e) && e.Op == child.ProcHidden && e.Errno == unix.EPERM {

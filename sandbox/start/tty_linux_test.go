@@ -141,6 +141,17 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
+func TestTerminalOfUser(t *testing.T) {
+	everyUser(t, func(t *testing.T) {
+		t.Setenv("START_TEST_UID", "1")
+		s := open(t, "id -u; stat -c %u:%g $(tty); echo x >/dev/tty; exit 2", false)
+		s.expect("1000")
+		s.expect("1000:1000")
+		s.expect("x")
+		s.ends(2)
+	})
+}
+
 // TestLastOutput: everything that was written arrives before the end.
 func TestLastOutput(t *testing.T) {
 	for range 5 {
@@ -155,14 +166,13 @@ func TestInteractiveShell(t *testing.T) {
 	everyUser(t, func(t *testing.T) {
 		s := open(t, "", false)
 		s.expect("$ ")
-		s.typeIn("sleep 1000\n")
-		time.Sleep(300 * time.Millisecond)
+		s.typeIn("sh -c 'trap \"exit 130\" INT; while sleep 0.1; do echo tick $((20+3)); done'\n")
+		s.expect("tick 23")
 		s.typeIn("\x1a") // Ctrl-Z
 		s.expect("Stopped")
 		s.typeIn("jobs; fg\n")
 		s.expect("Stopped")
-		s.expect("sleep 1000")
-		time.Sleep(200 * time.Millisecond)
+		s.expect("tick 23")
 		s.typeIn("\x03")
 		s.typeIn("echo status $?\n")
 		s.expect("status 130")
@@ -184,7 +194,7 @@ func TestStopInShell(t *testing.T) {
 		s.typeIn("echo cooked $((1+1))\n")
 		s.expect("cooked 2")
 		s.typeIn("fg\n")
-		time.Sleep(300 * time.Millisecond)
+		s.expect("$BIN") // the shell names what goes on
 		s.typeIn("hello\n")
 		s.expect("got hello")
 		s.expect("outer$ ")

@@ -20,6 +20,7 @@ type Config struct {
 	Rung     Rung   // how overlay is told its layers
 	NoFile   uint64 // soft limit of open files for the program, 0 = leave it
 	Term     *Term  // make a terminal of the sandbox's own
+	Cgroup   int    // descriptor of a cgroup v2 folder to start in, 0 = ours
 }
 
 // Term is the outer terminal's state, for the inner one.
@@ -141,6 +142,11 @@ func (k *compiler) namespaces(p *Program) error {
 	}
 	if k.c.NoPID {
 		p.flags &^= unix.CLONE_NEWPID
+	}
+	if k.c.Cgroup > 0 {
+		p.clone3[0] = uint64(p.flags) | unix.CLONE_INTO_CGROUP
+		p.clone3[4] = uint64(unix.SIGCHLD)
+		p.clone3[10] = uint64(k.c.Cgroup)
 	}
 	p.ownPID = p.flags&unix.CLONE_NEWPID != 0
 	return nil

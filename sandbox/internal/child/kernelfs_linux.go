@@ -68,8 +68,17 @@ func (k *compiler) devpts(op *spec.Op) error {
 	return nil
 }
 
+// mqueue shows the queues of an IPC namespace; without an own one it is the host's, if there is one.
 func (k *compiler) mqueue(op *spec.Op) error {
-	k.put(k.fs("mqueue", nil, procAttr, none), op.Target)
+	end := k.target()
+	var m arg
+	if has(namesOf(k.s.Unshare), "ipc") {
+		m = k.fs("mqueue", nil, procAttr, none)
+	} else {
+		m = k.hostTree("/dev/mqueue", end)
+	}
+	k.put(m, op.Target)
+	k.place(end)
 	return nil
 }
 

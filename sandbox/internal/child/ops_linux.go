@@ -3,6 +3,7 @@ package child
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -152,6 +153,8 @@ func (k *compiler) bind(op *spec.Op) error {
 		}
 		k.call(unix.SYS_OPEN_TREE, src, k.str(""), num(cloneTree|unix.AT_EMPTY_PATH)).to(m)
 		k.call(unix.SYS_CLOSE, src)
+	case op.Data != "":
+		m = k.below(op, end)
 	case op.Source == "/":
 		m = k.rootfs["/"]
 	default:
@@ -163,6 +166,25 @@ func (k *compiler) bind(op *spec.Op) error {
 	k.call(unix.SYS_CLOSE, m)
 	k.place(end)
 	return nil
+}
+
+// below takes a source that must not lead out of the folder op.Data: what is inside it may have been
+// written by a sandbox, which could have left a link to anywhere.
+func (k *compiler) below(op *spec.Op, missing int32) arg {
+	dir, src, m := k.reg(), k.reg(), k.reg()
+	rel, err := filepath.Rel(op.Data, op.Source)
+	if err != nil {
+		rel = ".."
+	}
+	k.call(unix.SYS_OPENAT, cwd, k.str(op.Data), num(dirPath)).to(dir)
+	open := k.call(unix.SYS_OPENAT2, dir, k.str(rel), k.how(unix.O_PATH|unix.O_CLOEXEC, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_MAGICLINKS), num(sizeHow)).to(src)
+	if op.Optional {
+		open.or(missing, unix.ENOENT, unix.ENOTDIR)
+	}
+	k.call(unix.SYS_OPEN_TREE, src, k.str(""), num(cloneTree|unix.AT_EMPTY_PATH)).to(m)
+	k.call(unix.SYS_CLOSE, src)
+	k.call(unix.SYS_CLOSE, dir)
+	return m
 }
 
 // statMode loads the file type of a descriptor into a register.

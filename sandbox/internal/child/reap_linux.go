@@ -71,7 +71,10 @@ func (p *Program) forward(sig uintptr) {
 			exit(125)
 		}
 	}
-	syscall.RawSyscall(unix.SYS_KILL, to, sig, 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_KILL, to, sig, 0)
+	if e == syscall.ESRCH { // it moved to another group
+		syscall.RawSyscall(unix.SYS_KILL, uintptr(p.payload), sig, 0)
+	}
 }
 
 // orphan tells whether the other end of the socket is gone, and our parent with it.

@@ -16,9 +16,10 @@ type Program struct {
 	base    unsafe.Pointer // of mem
 	args    unsafe.Pointer // of our command line
 	regs    []uintptr
-	flags   uintptr // of clone
-	ctl     [2]int  // our end, the child's end
-	ctlIn   uintptr // the child's number for its end
+	flags   uintptr    // of clone
+	clone3  [11]uint64 // struct clone_args, when a cgroup is wanted
+	ctl     [2]int     // our end, the child's end
+	ctlIn   uintptr    // the child's number for its end
 
 	candidates []uintptr // addresses of the paths to try
 	paths      []string  // the same, for messages
