@@ -390,7 +390,7 @@ func TestBomb(t *testing.T) {
 		t.Skip("inflates more than a GiB")
 	}
 	blobs := registrytest.Blobs{}
-	d := blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{{Raw: bomb(t, 3<<30)}}})
+	d := blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{{Raw: bomb(t, 1200<<20)}}})
 	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
 	im, st := client(t, images.Options{})
 	_, _, err := pull(t, im, f.ref("v1"))

@@ -114,7 +114,8 @@ func (t *tarFile) inflate(st *store.Store) error {
 	if err != nil {
 		return err
 	}
-	t.f.Close()
+	packed := t.f
+	defer packed.Close()
 	t.f = out
 	n, err := io.Copy(out, io.LimitReader(plain, maxPlain))
 	if err == nil && n == maxPlain {

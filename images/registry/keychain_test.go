@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+func auth(user string) string { return base64.StdEncoding.EncodeToString([]byte(user + ":pass-word")) }
+
+// lookup finds the user for host/path in one docker config file.
+func lookup(t *testing.T, config, host, path string) (user string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	if config != "" {
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := &keychain{func(name string) string { return map[string]string{"DOCKER_CONFIG": dir}[name] }, ""}
+	a, err := k.find(t.Context(), host, path)
+	if err != nil && strings.Contains(err.Error(), "pass-word") {
+		t.Errorf("a secret in an error: %v", err)
+	}
+	c, aerr := authn.Authorization(t.Context(), a)
+	if aerr != nil {
+		t.Fatal(aerr)
+	}
+	return c.Username, err
+}
+
+func TestEntries(t *testing.T) {
+	entry := func(key string) string { return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, key, auth("u")) }
+	cases := []struct {
+		config, host, path, want string
+	}{
+		{"", "reg.example", "a", ""},
+		{"{}", "reg.example", "a", ""},
+		{entry("reg.example"), "reg.example", "a", "u"},
+		{entry("https://reg.example/v1/"), "reg.example", "a", "u"},
+		{entry("http://reg.example/v2"), "reg.example", "a", "u"},
+		{entry("reg.example"), "reg.example:5000", "a", ""},
+		{entry("reg.example:5000"), "reg.example", "a", ""},
+		{entry("reg.example"), "other.reg.example", "a", ""},
+		{entry("reg.example"), "reg.example.other", "a", ""},
+		{entry("reg.example/team"), "reg.example", "team/app", "u"},
+		{entry("reg.example/team"), "reg.example", "teams/app", ""},
+		{entry("https://index.docker.io/v1/"), "index.docker.io", "library/a", "u"},
+		{entry("docker.io"), "index.docker.io", "library/a", "u"},
+		{entry("docker.io"), "reg.example", "library/a", ""},
+		{"\xef\xbb\xbf" + entry("reg.example"), "reg.example", "a", "u"},
+		{fmt.Sprintf(`{"auths":{"reg.example":{"auth":%q},"reg.example/a":{"auth":%q}}}`, auth("wide"), auth("narrow")), "reg.example", "a", "narrow"},
+		{`{"auths":{"reg.example":{"username":"plain","password":"pass-word"}}}`, "reg.example", "a", "plain"},
+		{`{"auths":{"reg.example":{}}}`, "reg.example", "a", ""},
+	}
+	for _, c := range cases {
+		if got, err := lookup(t, c.config, c.host, c.path); got != c.want || err != nil {
+			t.Errorf("%s for %s/%s: got %q %v, want %q", c.config, c.host, c.path, got, err, c.want)
+		}
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	for _, config := range []string{"{", "[]", `{"auths":5}`, `{"auths":{"reg.example":{"auth":"***pass-word"}}}`, `{"auths":{"reg.example":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("nocolon")) + `"}}}`, `{"pass-word"`, strings.Repeat(" ", maxAuthFile) + "{}"} {
+		if user, err := lookup(t, config, "reg.example", "a"); user != "" || err == nil {
+			t.Errorf("%.40s: %q %v", config, user, err)
+		}
+	}
+	for name, make := range map[string]func(path string) error{
+		"folder": func(p string) error { return os.Mkdir(p, 0o755) },
+		"fifo":   func(p string) error { return syscall.Mkfifo(p, 0o600) },
+	} {
+		dir := t.TempDir()
+		if err := make(filepath.Join(dir, "config.json")); err != nil {
+			t.Fatal(err)
+		}
+		k := &keychain{func(n string) string { return map[string]string{"DOCKER_CONFIG": dir}[n] }, ""}
+		if _, err := k.find(t.Context(), "reg.example", "a"); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestHelpers(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	helper := func(name, script string) {
+		if err := os.WriteFile(filepath.Join(bin, "docker-credential-"+name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	helper("good", `read s; echo "{\"Username\":\"from $s\",\"Secret\":\"pass-word\"}"`)
+	helper("none", `echo "credentials not found in native keychain"; exit 1`)
+	helper("fails", `echo pass-word; echo broken >&2; exit 3`)
+	helper("rubbish", `echo pass-word`)
+	helper("flood", `yes pass-word | head -c 1000000`)
+	entry := fmt.Sprintf(`"auths":{"reg.example":{"auth":%q}}`, auth("entry"))
+	cases := []struct {
+		config, want string
+		fails        bool
+	}{
+		{`{"credHelpers":{"reg.example":"good"},"credsStore":"none"}`, "from reg.example", false},
+		{`{"credHelpers":{"other.example":"fails"},"credsStore":"good"}`, "from reg.example", false},
+		{`{"credsStore":"none",` + entry + `}`, "entry", false},
+		{`{"credsStore":"none"}`, "", false},
+		{`{"credsStore":"fails"}`, "", true},
+		{`{"credsStore":"fails",` + entry + `}`, "entry", false},
+		{`{"credsStore":"missing"}`, "", true},
+		{`{"credsStore":"rubbish"}`, "", true},
+		{`{"credsStore":"flood"}`, "", true},
+		{`{"credsStore":"../../bin/sh"}`, "", true},
+	}
+	for _, c := range cases {
+		user, err := lookup(t, c.config, "reg.example", "a")
+		if user != c.want || (err != nil) != c.fails {
+			t.Errorf("%s: %q %v", c.config, user, err)
+		}
+	}
+	if user, _ := lookup(t, `{"credsStore":"good"}`, "index.docker.io", "library/a"); user != "from https://index.docker.io/v1/" {
+		t.Errorf("the hub is known as %q", user)
+	}
+}
