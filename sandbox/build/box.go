@@ -70,11 +70,11 @@ func (b *Box) Run(ctx context.Context, args ...string) error {
 	if b.Log != nil {
 		b.Log.Info("inside", "args", args)
 	}
-	out, closeOut, err := pipeTo(either(b.Stdout, tail))
+	out, closeOut, err := PipeTo(either(b.Stdout, tail))
 	if err != nil {
 		return err
 	}
-	errOut, closeErr, err := pipeTo(either(b.Stderr, tail))
+	errOut, closeErr, err := PipeTo(either(b.Stderr, tail))
 	if err != nil {
 		closeOut()
 		return err
@@ -248,8 +248,8 @@ func either(w io.Writer, tail io.Writer) io.Writer {
 	return w
 }
 
-// pipeTo gives a file that is copied to w; the returned func ends it and waits for the rest.
-func pipeTo(w io.Writer) (*os.File, func(), error) {
+// PipeTo gives a file that is copied to w; the returned func ends it and waits for the rest.
+func PipeTo(w io.Writer) (*os.File, func(), error) {
 	r, pw, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err

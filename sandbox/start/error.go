@@ -38,6 +38,9 @@ func (e *Error) Error() string {
 // Unwrap gives the errno, so that errors.Is(err, fs.ErrNotExist) works.
 func (e *Error) Unwrap() error { return e.Errno }
 
+// Step is what was being done, for those who look for the cause in the host.
+func (e *Error) Step() string { return e.Op }
+
 // Status is the exit code for this error: 127 when the program was not found, 126 when it cannot be
 // executed, 125 for everything that is ours.
 func (e *Error) Status() int {

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/4cc2e759/sandbox/sandbox"
+)
+
+// projectFlags are those of verbs about a project that start nothing of the user's.
+func projectFlags(a *app, cmd *cobra.Command) (dir *string, profiles *[]string) {
+	dir, profiles = new(string), new([]string)
+	f := cmd.Flags()
+	f.StringVarP(dir, "dir", "C", "", "the project's folder")
+	f.StringSliceVar(profiles, "profile", nil, "apply [profile.NAME]; several apply in order")
+	f.BoolVar(&a.offline, "offline", false, "use only what the store has")
+	return dir, profiles
+}
+
+func newLock(a *app) *cobra.Command {
+	var upgrade []string
+	var all, build bool
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "Pin everything the env file asks for, by hash, in sandbox.lock",
+		Long: `Resolves the env file and writes sandbox.lock. Pins stay as they are unless the env file needs
+another or --upgrade moves them. What is resolved inside the environment is built on the way.` + "\n" + exitStatus,
+		Example: `  sandbox lock
+  sandbox lock --upgrade numpy
+  sandbox lock --upgrade-all`,
+		Args: cobra.NoArgs,
+	}
+	dir, profiles := projectFlags(a, cmd)
+	cmd.Flags().StringSliceVar(&upgrade, "upgrade", nil, "move the pins of these packages")
+	cmd.Flags().BoolVar(&all, "upgrade-all", false, "move every pin")
+	cmd.Flags().BoolVar(&build, "build", false, "build too, and write what came out as [built]")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
+		if err != nil {
+			return err
+		}
+		changed, err := p.Relock(cmd.Context(), sandbox.LockOptions{Upgrade: upgrade, UpgradeAll: all})
+		if err != nil {
+			return err
+		}
+		if build {
+			if _, err := p.Build(cmd.Context()); err != nil {
+				return err
+			}
+		}
+		if !changed && !build {
+			a.notice("sandbox.lock is as it was")
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newBuild(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Build the environment of the lock and record what came out",
+		Long: `Builds what the store lacks and writes the identity of each built layer into [built] of the lock:
+another machine that builds this lock must come out with the same.` + "\n" + exitStatus,
+		Example: `  sandbox build
+  sandbox build --json`,
+		Args: cobra.NoArgs,
+	}
+	dir, profiles := projectFlags(a, cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
+		if err != nil {
+			return err
+		}
+		r, err := p.Build(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(r)
+		}
+		a.printf("environment %s\n", r.Digest)
+		var rows [][]string
+		for _, l := range r.Layers {
+			state := "was there"
+			if l.Built {
+				state = "built"
+			}
+			rows = append(rows, []string{short(l.Name), l.Why, state, l.DiffID})
+		}
+		a.table([]string{"LAYER", "WHAT", "", "CONTENT"}, rows)
+		return nil
+	}
+	return cmd
+}
+
+func newVerify(a *app) *cobra.Command {
+	var asJSON, claims bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove the toolchain claims inside, and hash the store's content again",
+		Long: `Asks each tool inside the environment for its version and compares it with [toolchain]; then
+hashes every object of the store that the environment uses.` + "\n" + exitStatus,
+		Example: `  sandbox verify
+  sandbox verify --claims      only the claims`,
+		Args: cobra.NoArgs,
+	}
+	dir, profiles := projectFlags(a, cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&claims, "claims", false, "only the claims")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
+		if err != nil {
+			return err
+		}
+		r, err := p.Verify(cmd.Context(), !claims)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if err := a.json(r); err != nil {
+				return err
+			}
+		} else {
+			for _, c := range r.Claims {
+				a.printf("%s %s: %s\n", c.Tool, c.Want, c.Text())
+			}
+			for _, d := range r.Damaged {
+				a.printf("damaged: %s\n", d)
+			}
+			if !claims && len(r.Damaged) == 0 {
+				a.printf("store: %d objects hashed, none damaged\n", r.Hashed)
+			}
+		}
+		if !r.OK() {
+			return &silent{codeFail}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newTrust(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "trust",
+		Short: "Show what the env file asks of this machine, and agree to it",
+		Long: `A committed env file only declares what it wants of a machine: host folders, variables, secrets,
+devices. trust shows exactly that and asks once; it asks again when the list changes.` + "\n" + exitStatus,
+		Example: `  sandbox trust
+  sandbox trust --yes      in a script`,
+		Args: cobra.NoArgs,
+	}
+	dir, profiles := projectFlags(a, cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "agree without a question")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
+		if err != nil {
+			return err
+		}
+		asks, err := p.Asks()
+		if err != nil {
+			return err
+		}
+		if asks == "" {
+			a.printf("this project asks for nothing of your machine\n")
+			return nil
+		}
+		a.printf("this project asks for things of your machine: %s\n", asks)
+		if !yes {
+			ok, err := a.ask("agree?")
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return &usageError{fmt.Errorf("not agreed; nothing changed"), "sandbox trust --yes agrees without a question"}
+			}
+		}
+		return p.Trust()
+	}
+	return cmd
+}
+
+func newInit(a *app) *cobra.Command {
+	var dir, base string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write sandbox.toml from what the project already has",
+		Long: `Reads requirements.txt, pyproject.toml, environment.yml, uv.lock, a Dockerfile and .python-version where
+they are there, and writes an env file with comments. What could not be taken over is said.` + "\n" + exitStatus,
+		Example: `  sandbox init
+  sandbox init --base debian:12`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := a.open()
+			if err != nil {
+				return err
+			}
+			if dir == "" {
+				dir = "."
+			}
+			r, err := m.Init(dir, base, force)
+			if err != nil {
+				return err
+			}
+			for _, n := range r.Notes {
+				a.notice(n)
+			}
+			a.printf("wrote %s\n", r.File)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&dir, "dir", "C", "", "the project's folder")
+	f.StringVar(&base, "base", "", "start from this base")
+	f.BoolVar(&force, "force", false, "replace an env file that is there")
+	return cmd
+}
+
+func newAdd(a *app) *cobra.Command { return edit(a, "add", "Add packages to the env file", true) }
+func newRemove(a *app) *cobra.Command {
+	return edit(a, "remove", "Remove packages from the env file", false)
+}
+
+// edit is add and remove: both splice the text, so that comments and order stay.
+func edit(a *app, verb, about string, adding bool) *cobra.Command {
+	var dir string
+	var apt, noLock bool
+	cmd := &cobra.Command{
+		Use:   verb + " [--apt] PACKAGE…",
+		Short: about,
+		Long: about + `, keeping its comments and order, and locks again. Names are
+Python packages, or Debian packages with --apt.` + "\n" + exitStatus,
+		Example: "  sandbox " + verb + " numpy\n  sandbox " + verb + " --apt git",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.project(dir, sandbox.ProjectOptions{})
+			if err != nil {
+				return err
+			}
+			kind := "python"
+			if apt {
+				kind = "apt"
+			}
+			if err := p.Edit(cmd.Context(), kind, args, adding, !noLock); err != nil {
+				return err
+			}
+			a.notice(fmt.Sprintf("%s: %s in %s", verb, strings.Join(args, " "), filepath.Join(p.Dir, sandbox.EnvName)))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&dir, "dir", "C", "", "the project's folder")
+	f.BoolVar(&apt, "apt", false, "Debian packages")
+	f.BoolVar(&noLock, "no-lock", false, "do not lock again")
+	return cmd
+}
+
+func newVersion(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    "Prints the version of the tool and of Go." + "\n" + exitStatus,
+		Example: "  sandbox version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			exe, _ := os.Executable()
+			a.printf("sandbox %s (%s) %s\n", version, goVersion(), exe)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,17 @@
+// Command sandbox runs code in environments that an env file describes and a lock pins, without
+// root, without a daemon and without an installation.
+//
+// Start with root.go for the list of commands, run.go for the one that matters most, and
+// docs/architecture.md for the way from here to execve.
+package main
+
+import (
+	"os"
+
+	"github.com/4cc2e759/sandbox/sandbox/check"
+)
+
+func main() {
+	check.Init() // does not return in a child of a probe
+	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "0.1.0-dev"
+
+// commands lists every verb with its maker. A run makes only the one it needs: building all of them
+// would be paid at every start.
+var commands = []struct {
+	name, group string
+	make        func(*app) *cobra.Command
+}{
+	{"init", "env", newInit}, {"lock", "env", newLock}, {"add", "env", newAdd}, {"remove", "env", newRemove},
+	{"build", "env", newBuild}, {"verify", "env", newVerify}, {"trust", "env", newTrust},
+	{"run", "run", newRun}, {"shell", "run", newShell}, {"plan", "run", newPlan},
+	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
+	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi},
+	{"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion},
+}
+
+// groups are the headings of the help.
+var groups = []*cobra.Group{
+	{ID: "env", Title: "Env file and lock:"}, {ID: "run", Title: "Running:"}, {ID: "sandboxes", Title: "Sandboxes:"},
+	{ID: "images", Title: "Images:"}, {ID: "machine", Title: "Machine:"},
+}
+
+// Main runs one command line and gives the exit code.
+func Main(args []string, stdin, stdout, stderr *os.File) int {
+	a := &app{in: stdin, out: stdout, err: stderr, environ: environMap(os.Environ())}
+	root := newRoot(a, verb(args))
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	a.stop = stop
+	err := root.ExecuteContext(ctx)
+	a.finish()
+	return a.exit(ctx, err)
+}
+
+// verb is the command that args name, if it can be told without parsing; "" means make all.
+func verb(args []string) string {
+	for _, c := range commands {
+		if len(args) > 0 && args[0] == c.name {
+			return c.name
+		}
+	}
+	return ""
+}
+
+func newRoot(a *app, only string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Run code in the environment that its env file pins, without root",
+		Long: strings.TrimSpace(`
+Write an environment down once, in sandbox.toml beside the code, and anyone runs that code in exactly
+that environment, on any Linux machine, without root, without a daemon, without installing anything.`),
+		Example: `  sandbox init            write sandbox.toml from what the project has
+  sandbox shell           a shell in the environment
+  sandbox run train       a task of the env file, or any command`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	f := root.PersistentFlags()
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "a log of what is done, on standard error")
+	if only == "" {
+		root.AddGroup(groups...)
+	}
+	for _, c := range commands {
+		if only != "" && c.name != only {
+			continue
+		}
+		cmd := c.make(a)
+		if only == "" {
+			cmd.GroupID = c.group
+		}
+		root.AddCommand(cmd)
+	}
+	return root
+}
+
+func environMap(env []string) map[string]string {
+	m := make(map[string]string, len(env))
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			m[k] = v
+		}
+	}
+	return m
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/sandbox"
+	"github.com/4cc2e759/sandbox/sandbox/start"
+)
+
+// runFlags are those of every verb that starts something.
+type runFlags struct {
+	dir      string
+	image    string
+	from     string
+	makeLock bool
+	profiles []string
+	name     string
+	network  string
+	mounts   []string
+	env      []string
+	workdir  string
+}
+
+func (r *runFlags) add(a *app, f *pflag.FlagSet) {
+	f.StringVarP(&r.dir, "dir", "C", "", "the project's folder")
+	f.StringVar(&r.image, "image", "", "run in this image, without an env file")
+	f.StringSliceVar(&r.profiles, "profile", nil, "apply [profile.NAME]; several apply in order")
+	f.StringVar(&r.name, "name", "", "keep the sandbox under this name until `sandbox rm NAME`")
+	f.StringVar(&r.network, "network", "", "host or none")
+	f.StringArrayVar(&r.mounts, "mount", nil, "PATH:TO[:ro], or NAME=PATH for a mount that the env file declares")
+	f.StringArrayVar(&r.env, "env", nil, "NAME=VALUE, or NAME to take the host's value")
+	f.BoolVar(&a.offline, "offline", false, "use only what the store has")
+	f.BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
+	f.SetInterspersed(false)
+}
+
+func newRun(a *app) *cobra.Command {
+	var r runFlags
+	cmd := &cobra.Command{
+		Use:   "run [flags] [TASK or COMMAND] [ARGS…]",
+		Short: "Run a task or a command in the environment",
+		Long: `Runs a task of the env file, or a command, in the project's environment, and ends with its exit code.
+Without a lock it makes one first; what is missing is built. The sandbox is thrown away at the end;
+what the program writes into the project stays.` + "\n" + exitStatusRun,
+		Example: `  sandbox run train --epochs 3
+  sandbox run python train.py
+  sandbox run -- train             the command train, where a task has its name
+  sandbox run --image debian:12 cat /etc/os-release
+  sandbox run --from https://example.org/a/repo.git@v1.2 train`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd, &r, args) },
+	}
+	r.add(a, cmd.Flags())
+	cmd.Flags().StringVar(&r.from, "from", "", "run the code of this git repository, URL[@REV]; nothing of this machine is granted")
+	cmd.Flags().BoolVar(&r.makeLock, "lock", false, "with --from: make a lock where the repository has none")
+	return cmd
+}
+
+func (a *app) run(cmd *cobra.Command, r *runFlags, args []string) error {
+	a.isRun = true
+	o, err := a.runOptions(r, args)
+	if err != nil {
+		return usage(cmd, err)
+	}
+	o.Command = cmd.ArgsLenAtDash() == 0
+	m, err := a.open()
+	if err != nil {
+		return err
+	}
+	var exit start.Exit
+	switch {
+	case r.image != "":
+		exit, err = m.RunImage(cmd.Context(), r.image, r.network, o)
+	case r.from != "":
+		exit, err = a.runFrom(cmd, m, r, o)
+	default:
+		var p *sandbox.Project
+		if p, err = m.Project(r.folder(), r.projectOptions()); err == nil {
+			exit, err = p.Run(cmd.Context(), o)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.code = exit.Status()
+	return nil
+}
+
+func (a *app) runFrom(cmd *cobra.Command, m *sandbox.Manager, r *runFlags, o sandbox.RunOptions) (start.Exit, error) {
+	po := r.projectOptions()
+	po.Stranger = true
+	p, err := m.From(cmd.Context(), r.from, sandbox.FromOptions{Dir: o.Dir, Lock: r.makeLock, Project: po})
+	if err != nil {
+		return start.Exit{}, err
+	}
+	o.Dir = ""
+	return p.Run(cmd.Context(), o)
+}
+
+func (r *runFlags) folder() string {
+	if r.dir == "" {
+		return "."
+	}
+	return r.dir
+}
+
+func (r *runFlags) projectOptions() sandbox.ProjectOptions {
+	bind := map[string]string{}
+	for _, m := range r.mounts {
+		if name, path, ok := strings.Cut(m, "="); ok && !strings.HasPrefix(m, "/") && !strings.HasPrefix(m, ".") {
+			bind[name] = absolute(path)
+		}
+	}
+	return sandbox.ProjectOptions{Profiles: r.profiles, Network: r.network, Bind: bind}
+}
+
+// runOptions turns flags into options, refusing what cannot be meant.
+func (a *app) runOptions(r *runFlags, args []string) (sandbox.RunOptions, error) {
+	wd, err := os.Getwd()
+	if err != nil {
+		return sandbox.RunOptions{}, err
+	}
+	if r.dir != "" {
+		wd = absolute(r.dir)
+	}
+	o := sandbox.RunOptions{
+		Args: args, Name: r.name, Dir: wd, Stdin: a.in, Stdout: a.out, Stderr: a.err,
+		Env: map[string]string{}, Mounts: map[string]envfile.Mount{},
+	}
+	if r.network != "" && r.network != "host" && r.network != "none" {
+		return o, fmt.Errorf("--network takes host or none, not %q", r.network)
+	}
+	for _, e := range r.env {
+		name, value, ok := strings.Cut(e, "=")
+		if !ok {
+			value = a.environ[name]
+		}
+		if name == "" || strings.ContainsAny(name, "\x00 ") {
+			return o, fmt.Errorf("--env takes NAME=VALUE, not %q", e)
+		}
+		o.Env[name] = value
+	}
+	for _, m := range r.mounts {
+		if !strings.HasPrefix(m, "/") && !strings.HasPrefix(m, ".") {
+			if strings.Contains(m, "=") {
+				continue
+			}
+		}
+		mt, err := parseMount(m)
+		if err != nil {
+			return o, err
+		}
+		o.Mounts["--mount "+m] = mt
+	}
+	return o, nil
+}
+
+// parseMount reads PATH:TO[:ro|:rw].
+func parseMount(s string) (envfile.Mount, error) {
+	parts := strings.Split(s, ":")
+	if len(parts) < 2 || len(parts) > 3 || !filepath.IsAbs(parts[1]) {
+		return envfile.Mount{}, fmt.Errorf("--mount takes PATH:TO[:ro] with an absolute TO, or NAME=PATH, not %q", s)
+	}
+	m := envfile.Mount{Kind: "host", From: absolute(parts[0]), To: filepath.Clean(parts[1]), Mode: "rw"}
+	if len(parts) == 3 {
+		if parts[2] != "ro" && parts[2] != "rw" {
+			return m, fmt.Errorf("--mount takes ro or rw at the end, not %q", parts[2])
+		}
+		m.Mode = parts[2]
+	}
+	if m.To == "/" {
+		return m, errors.New("--mount cannot replace /")
+	}
+	return m, nil
+}
+
+func absolute(p string) string {
+	if abs, err := filepath.Abs(p); err == nil {
+		return abs
+	}
+	return p
+}

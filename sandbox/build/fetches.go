@@ -1,0 +1,83 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+)
+
+// Fetches has the files of [[fetch]] in the store and says where they lie. They are mounted, never
+// part of a layer.
+func (b *Builder) Fetches(ctx context.Context, sec *envfile.Section) ([]plan.Fetched, error) {
+	var out []plan.Fetched
+	for _, f := range sec.Fetches {
+		d, err := store.ParseDigest("sha256:" + f.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("fetch %s: %w", f.To, err)
+		}
+		if err := b.fetchBlob(ctx, d, f); err != nil {
+			return nil, fmt.Errorf("fetch %s: %w", f.To, err)
+		}
+		src, err := b.Store.BlobPath(d)
+		if err != nil {
+			return nil, err
+		}
+		if f.Mode != 0 && f.Mode != 0o644 {
+			if src, err = b.withMode(ctx, d, f.Mode); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, plan.Fetched{Source: src, To: f.To})
+	}
+	return out, nil
+}
+
+func (b *Builder) fetchBlob(ctx context.Context, d store.Digest, f envfile.FetchPin) error {
+	size := f.Size
+	if size == 0 {
+		size = -1
+	}
+	if b.Store.HasBlob(d, size) {
+		return nil
+	}
+	if b.Offline {
+		return hint.With(fmt.Errorf("not in the store, and --offline is given: %s", f.URL), "run once without --offline")
+	}
+	return b.Fetch.Blob(ctx, b.Store, d, size, []fetch.Source{{URL: f.URL}}, filepath.Base(f.To), b.Report)
+}
+
+// withMode is a copy of a blob with another mode: the blob's own file belongs to everybody.
+func (b *Builder) withMode(ctx context.Context, d store.Digest, mode uint32) (string, error) {
+	name, err := key("fetch", nil, string(d), mode)
+	if err != nil {
+		return "", err
+	}
+	l, _, err := b.Store.MakeLayer(ctx, name, func(dir string) error {
+		src, err := b.Store.BlobPath(d)
+		if err != nil {
+			return err
+		}
+		dst := filepath.Join(dir, "fs", "file")
+		if err := CopyFile(src, dst); err != nil {
+			return err
+		}
+		return os.Chmod(dst, os.FileMode(mode).Perm())
+	})
+	return filepath.Join(l.FS, "file"), err
+}
+
+// lockFetches pins [[fetch]]: the hash stands in the env file already.
+func (b *Builder) lockFetches() []envfile.FetchPin {
+	var out []envfile.FetchPin
+	for _, f := range b.File.Fetches {
+		out = append(out, envfile.FetchPin{URL: f.URL, SHA256: f.SHA256, To: f.To, Unpack: f.Unpack, Mode: f.Mode})
+	}
+	return out
+}

@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/spec"
+)
+
+// builder joins the parts that locks and layers are made with.
+func (m *Manager) builder(p *Project) (*build.Builder, error) {
+	f, err := p.File()
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	im, err := m.images(p.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &build.Builder{
+		Store: st, Images: im, Fetch: m.fetcher(), User: m.user, File: f, Dir: p.Dir,
+		Environ: m.o.Environ, Offline: m.o.Offline, Report: m.o.Report, Notice: m.o.Notice, Log: m.o.Log,
+	}, nil
+}
+
+// fetcher downloads what is checked by hash: package mirrors may speak plain http.
+func (m *Manager) fetcher() *fetch.Client {
+	return fetch.New(fetch.Options{UserAgent: m.userAgent(), Log: m.o.Log, AllowHTTP: true})
+}
+
+func (m *Manager) userAgent() string { return "sandbox/" + strings.Fields(m.o.Version + " dev")[0] }
+
+// images is the way to registries and archives; relative paths are below dir.
+func (m *Manager) images(dir string) (*images.Images, error) {
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	o := images.Options{
+		Log: m.o.Log, Report: m.o.Report, Jobs: max(2, runtime.NumCPU()), Dir: dir,
+		Mirrors: map[string][]string{}, CA: map[string]string{}, UserAgent: m.userAgent(), Offline: m.o.Offline,
+	}
+	insecure := map[string]bool{}
+	for host, r := range m.user.Registry {
+		o.Mirrors[host] = r.Mirrors
+		if r.CA != "" {
+			o.CA[host] = r.CA
+		}
+		insecure[host] = r.Insecure
+	}
+	all := m.o.AllowHTTP
+	o.Insecure = func(host string) bool { return all || insecure[host] }
+	return images.New(st, o), nil
+}
+
+// Plan is what a run would execute, without running it. Its writable layer has no folder yet.
+func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
+	c, err := p.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	workdir := ""
+	if len(o.Args) == 0 {
+		o.Args = shellArgs(c)
+	} else if t, ok := c.Tasks[o.Args[0]]; ok && !o.Command {
+		tc := *c
+		tc.Env = withTask(c.Env, t)
+		workdir = t.Task.Workdir
+		o.Args = t.Task.Run.Argv(o.Args[0], o.Args[1:])
+		c = &tc
+	}
+	in, err := p.inputs(c, o, workdir, &instance{Dir: p.m.sandboxes() + "/NEW"}, false)
+	if err != nil {
+		return nil, err
+	}
+	return p.m.planWithStubs(ctx, in)
+}
+
+// done lists what of the env file this version carries out. What is missing here is refused where
+// leaving it out would change the result.
+func supported(f *envfile.File) error {
+	return f.Unsupported(works)
+}
+
+// works tells whether a feature of the env file is carried out.
+func works(feature string) bool {
+	return slices.Contains(carriedOut, feature)
+}
+
+// carriedOut are the features that this version has.
+var carriedOut = []string{
+	"python.index", "fetch", "step.where=image", "step.where=project", "step.network",
+	"mounts.kind=project", "mounts.kind=cache", "mounts.kind=volume", "mounts.kind=tmpfs", "mounts.kind=host",
+	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "isolation.allow",
+}

@@ -1,0 +1,255 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+	"github.com/4cc2e759/sandbox/sandbox/spec"
+)
+
+// compile is the slow way to a compiled project: parse, lock, check, build.
+func (p *Project) compile(ctx context.Context) (*compiled, error) {
+	f, err := p.File()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.m.enough(f.Needs); err != nil {
+		return nil, err
+	}
+	lock, section, err := p.locked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := p.m.Store()
+	if err != nil {
+		return nil, err
+	}
+	p.m.sweep()
+	b, err := p.m.builder(p)
+	if err != nil {
+		return nil, err
+	}
+	env, err := b.Build(ctx, lock, section)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.compiled(f, env)
+	if err != nil {
+		return nil, err
+	}
+	if c.Env.Fetches, err = b.Fetches(ctx, lock.Sections[section]); err != nil {
+		return nil, err
+	}
+	if env.AptSources {
+		if c.AptList, c.AptKeyring, err = b.AptList(ctx, lock.Sections[section], env); err != nil {
+			p.m.o.Log.Warn("apt inside has no sources", "err", err)
+		}
+		c.Stamps = append(c.Stamps, aptStamps()...)
+	}
+	if err := p.m.registerRoot(st, p.Dir, env); err != nil {
+		return nil, err
+	}
+	p.keep(c)
+	return c, nil
+}
+
+// compiled joins the env file and the built environment.
+func (p *Project) compiled(f *envfile.File, env *build.Env) (*compiled, error) {
+	root, err := p.Root()
+	if err != nil {
+		return nil, err
+	}
+	e, stack, err := p.m.planEnv(env, f.Image.User, p.me(root))
+	if err != nil {
+		return nil, err
+	}
+	e.Name = p.Name()
+	e.At = f.Project.At
+	e.Set, e.Pass = f.Env.Set, f.Env.Pass
+	e.Mounts = f.Mounts
+	e.Network = f.Network.Mode
+	e.Shm = int64(f.Limits.Shm)
+	e.Ptrace = contains(f.Isolation.Allow, "ptrace")
+	e.Sources = map[string]string{}
+	for k := range f.Mounts {
+		if pos := f.Pos("mounts", k); pos.Line > 0 {
+			e.Sources["mounts."+k] = fmt.Sprintf("%s:%d", pos.File, pos.Line)
+		}
+	}
+	c := &compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Tasks: map[string]taskPlan{}}
+	for _, s := range f.Steps {
+		if s.Where == "project" {
+			c.Steps = append(c.Steps, s)
+		}
+	}
+	for name, t := range f.Tasks {
+		tp := taskPlan{Task: t}
+		if t.User != "" {
+			u, err := resolveUser(t.User, env.Image.User, p.me(root), stack)
+			if err != nil {
+				return nil, fmt.Errorf("task %s: %w", name, err)
+			}
+			tp.User = &u
+		}
+		c.Tasks[name] = tp
+	}
+	if w := f.Wants(); !w.Empty() {
+		c.Wants, c.Asks = w.Digest(), w.String()
+	}
+	names, err := p.inputFiles(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		s, err := stampOf(filepath.Join(p.Dir, name))
+		if err != nil {
+			return nil, err
+		}
+		c.Stamps = append(c.Stamps, s)
+	}
+	return c, nil
+}
+
+// planEnv is what the image and its layers alone say.
+func (m *Manager) planEnv(env *build.Env, want string, me caller) (*plan.Env, *layer.Stack, error) {
+	e := &plan.Env{
+		Digest: env.Digest, ImageEnv: env.Image.Env, WorkingDir: env.Image.WorkingDir,
+		Network: "host", PythonEnv: env.PythonEnv, AptSources: env.AptSources,
+	}
+	var dirs []string
+	for _, l := range env.Layers {
+		dirs = append(dirs, l.FS)
+		e.Lowers = append(e.Lowers, spec.Lower{Path: l.FS, Why: l.Why})
+	}
+	stack := layer.NewStack(dirs)
+	if _, err := stack.Stat("/usr/bin/apt-get"); err == nil {
+		e.Apt = true
+	}
+	u, err := resolveUser(want, env.Image.User, me, stack)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.User = u
+	passwd, group, err := passwdWith(stack, u)
+	if err != nil || passwd == nil {
+		return e, stack, err
+	}
+	dir, err := m.identityLayer(passwd, group)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.Lowers = append(e.Lowers, spec.Lower{Path: dir, Why: "a name for the user inside, above the image's own passwd"})
+	return e, stack, nil
+}
+
+// me is the caller, or, for host root, the owner of the project: "me" of a root shell in somebody's
+// folder is that somebody's business.
+func (p *Project) me(string) caller { return whoami() }
+
+func whoami() caller {
+	c := caller{UID: os.Getuid(), GID: os.Getgid(), Name: os.Getenv("USER"), Home: os.Getenv("HOME")}
+	if u, err := user.LookupId(strconv.Itoa(c.UID)); err == nil {
+		c.Name, c.Home = u.Username, u.HomeDir
+	}
+	if c.Name == "" || !nameRE.MatchString(c.Name) {
+		c.Name = "user"
+	}
+	return c
+}
+
+// locked reads the lock, or makes one where there is none, and checks that it fits the env file.
+func (p *Project) locked(ctx context.Context) (*envfile.Lock, string, error) {
+	f, err := p.File()
+	if err != nil {
+		return nil, "", err
+	}
+	if p.lockSrc == nil {
+		if p.o.Stranger {
+			return nil, "", hint.With(fmt.Errorf("this repository has no %s, so nothing says which bytes its code was written for", LockName), "--lock makes one now, of what the archives have today")
+		}
+		if err := p.Lock(ctx, LockOptions{}); err != nil {
+			return nil, "", err
+		}
+		p.m.notice("wrote %s; commit this file", LockName)
+	}
+	lock, err := envfile.ReadLock(LockName, p.lockSrc)
+	if err != nil {
+		return nil, "", err
+	}
+	inputs, err := p.lockInputs(f)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := lock.Check(build.Platform(), p.lockProfiles(f), inputs); err != nil {
+		return nil, "", err
+	}
+	name := p.section(f)
+	return lock, name, lock.Sections[name].CheckConfig(envfile.ConfigOf(f))
+}
+
+// section is the name of the lock's section for this machine and these profiles.
+func (p *Project) section(f *envfile.File) string {
+	return envfile.SectionName(build.Platform(), p.lockProfiles(f))
+}
+
+// lockProfiles are those that change a locked key.
+func (p *Project) lockProfiles(f *envfile.File) []string {
+	profiles := f.LockProfiles
+	if f.LockOwn { // the machine's own file changes what is locked: a section of its own
+		profiles = append(profiles[:len(profiles):len(profiles)], "local")
+	}
+	return profiles
+}
+
+// lockInputs are the values and files that the lock depends on, as they are now.
+func (p *Project) lockInputs(f *envfile.File) (map[string]string, error) {
+	files := map[string]string{}
+	names, err := p.inputFiles(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		sum, err := build.SumOf(filepath.Join(p.Dir, name))
+		if err != nil {
+			return nil, err
+		}
+		files[name] = sum
+	}
+	return envfile.Inputs(f, build.Platform(), files), nil
+}
+
+// inputFiles lists every file of the project that the lock depends on, sorted: those that the env
+// file names and those that they include in turn.
+func (p *Project) inputFiles(f *envfile.File) ([]string, error) {
+	return envfile.AllInputFiles(f, func(name string) ([]byte, error) { return readSmall(filepath.Join(p.Dir, name)) })
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// aptStamps are the files that say where this host's apt looks.
+func aptStamps() []stamp {
+	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
+	var out []stamp
+	for _, f := range append(files, "/etc/apt/sources.list") {
+		if s, err := stampOf(f); err == nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}

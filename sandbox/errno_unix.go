@@ -1,0 +1,8 @@
+package sandbox
+
+import (
+	"errors"
+	"syscall"
+)
+
+func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }

@@ -1,0 +1,100 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+)
+
+// caBundles are where distributions keep the certificates they trust: Debian and Arch, Fedora and
+// RHEL, openSUSE, Alpine.
+var caBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// host gathers what this machine adds to a plan.
+func (m *Manager) host() plan.Host {
+	h := plan.Host{UID: os.Getuid(), GID: os.Getgid(), Environ: m.o.Environ}
+	if p, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil {
+		h.ResolvConf = p
+	}
+	if b, err := readSmall("/etc/hosts"); err == nil {
+		h.Hosts = string(b)
+	}
+	h.CABundle = m.caBundle()
+	return h
+}
+
+func (m *Manager) caBundle() string {
+	if f := m.o.Environ["SSL_CERT_FILE"]; f != "" {
+		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() {
+			return f
+		}
+	}
+	for _, f := range caBundles {
+		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() {
+			return f
+		}
+	}
+	return ""
+}
+
+// enough refuses early what the machine cannot hold.
+func (m *Manager) enough(n envfile.Needs) error {
+	if n.Memory > 0 {
+		var si syscall.Sysinfo_t
+		if err := syscall.Sysinfo(&si); err == nil {
+			if total := int64(si.Totalram) * int64(si.Unit); total < int64(n.Memory) {
+				return &NeedsError{"memory", size(int64(n.Memory)), size(total)}
+			}
+		}
+	}
+	if n.CPUs > 0 {
+		if have := cpus(); float64(have) < n.CPUs {
+			return &NeedsError{"cpus", fmt.Sprint(n.CPUs), fmt.Sprint(have)}
+		}
+	}
+	if n.Disk > 0 {
+		var fs syscall.Statfs_t
+		dir := m.StoreDir()
+		for dir != "/" && syscall.Stat(dir, new(syscall.Stat_t)) != nil {
+			dir = filepath.Dir(dir)
+		}
+		if err := syscall.Statfs(dir, &fs); err == nil {
+			if free := int64(fs.Bavail) * int64(fs.Bsize); free < int64(n.Disk) {
+				return &NeedsError{"free disk at " + dir, size(int64(n.Disk)), size(free)}
+			}
+		}
+	}
+	return nil
+}
+
+// NeedsError is a need of the env file that this machine does not meet.
+type NeedsError struct{ What, Need, Have string }
+
+func (e *NeedsError) Error() string {
+	return fmt.Sprintf("this project needs %s of %s; this machine has %s", e.Need, e.What, e.Have)
+}
+
+// Hint says where the need is written.
+func (e *NeedsError) Hint() string {
+	return "[needs] in " + EnvName + " says so; run it on a larger machine, or change it"
+}
+
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	div, exp := int64(unit), 0
+	for v := n / unit; v >= unit && exp < 4; v /= unit {
+		div *= unit
+		exp++
+	}
+	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTP"[exp])
+}

@@ -1,0 +1,167 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+	"github.com/4cc2e759/sandbox/sandbox/start"
+)
+
+// Pull brings an image into the store and remembers it under its name.
+func (m *Manager) Pull(ctx context.Context, ref string) (*images.Image, error) {
+	img, _, err := m.pull(ctx, ref)
+	return img, err
+}
+
+func (m *Manager) pull(ctx context.Context, ref string) (*images.Image, []store.Layer, error) {
+	r, err := images.ParseRef(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	im, err := m.images("")
+	if err != nil {
+		return nil, nil, err
+	}
+	img, err := im.Resolve(ctx, r, build.Platform())
+	if err != nil {
+		return nil, nil, err
+	}
+	layers, err := im.Pull(ctx, img)
+	return img, layers, err
+}
+
+// RunImage runs a command in an image, without an env file and without a project; with no command
+// the image's own Entrypoint and Cmd.
+func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOptions) (start.Exit, error) {
+	if strings.HasPrefix(ref, "deb:") {
+		return start.Exit{}, hint.With(fmt.Errorf("--image takes an image; %s is assembled from packages", ref), "write an env file with base = \""+ref+"\": sandbox init --base "+ref)
+	}
+	img, layers, err := m.pull(ctx, ref)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	env := &build.Env{Digest: string(img.Manifest), Image: img.Config}
+	for _, l := range layers {
+		env.Layers = append(env.Layers, build.Layer{Name: l.Name, FS: l.FS, Why: "layer of " + ref})
+	}
+	e, _, err := m.planEnv(env, "image", whoami())
+	if err != nil {
+		return start.Exit{}, err
+	}
+	e.Name = imageName(ref)
+	if network != "" {
+		e.Network = network
+	}
+	if o.Args, err = imageArgs(img.Config, o.Args, ref); err != nil {
+		return start.Exit{}, err
+	}
+	in, err := m.imageInstance(e, o)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	exit, err := m.runImage(ctx, e, o, in)
+	if o.Name == "" {
+		if rerr := in.Remove(); rerr != nil {
+			m.o.Log.Debug("sandbox not removed", "dir", in.Dir, "err", rerr)
+		}
+		return exit, err
+	}
+	if serr := in.setState(stateOf(e, "")); err == nil {
+		err = serr
+	}
+	in.Close()
+	return exit, err
+}
+
+func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*instance, error) {
+	if o.Name == "" {
+		return m.newInstance()
+	}
+	if err := CheckName(o.Name); err != nil {
+		return nil, err
+	}
+	in, err := m.openInstance(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameEnvironment(in, &compiled{Env: *e}); err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *instance) (start.Exit, error) {
+	host := m.host()
+	s, err := m.planWithStubs(ctx, plan.Inputs{
+		Env: *e, Host: host, Args: o.Args,
+		Extra: plan.Extra{Env: o.Env, Mounts: o.Mounts},
+		Sandbox: plan.Sandbox{
+			Name: o.Name, Upper: filepath.Join(in.Dir, "upper"), Work: filepath.Join(in.Dir, "work"),
+			Tmp: filepath.Join(in.Dir, "tmp"), Volatile: o.Name == "",
+		},
+	})
+	if err != nil {
+		return start.Exit{}, err
+	}
+	return m.start(ctx, s, o)
+}
+
+// imageArgs puts the image's Entrypoint before what the user typed, and its Cmd in place of nothing.
+// A command that the user types replaces both, as people who run images by hand expect of `run`.
+func imageArgs(c images.Config, args []string, ref string) ([]string, error) {
+	if len(args) > 0 {
+		return args, nil
+	}
+	args = append(append([]string{}, c.Entrypoint...), c.Cmd...)
+	if len(args) == 0 {
+		return nil, hint.With(fmt.Errorf("image %s names no command", ref), "sandbox run --image "+ref+" COMMAND")
+	}
+	return args, nil
+}
+
+// imageName is the last word of a reference, for the host name.
+func imageName(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	ref = ref[strings.LastIndexByte(ref, '/')+1:]
+	ref, _, _ = strings.Cut(ref, ":")
+	return ref
+}
+
+// Images lists the images that were pulled by name.
+func (m *Manager) Images() ([]store.ImageRecord, error) {
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	return st.Images()
+}
+
+// RemoveImage forgets an image's name.
+func (m *Manager) RemoveImage(ref string) error {
+	r, err := images.ParseRef(ref)
+	if err != nil {
+		return err
+	}
+	st, err := m.Store()
+	if err != nil {
+		return err
+	}
+	list, err := st.Images()
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		if i.Ref == ref || i.Ref == r.String() {
+			return st.RemoveImage(i.Ref)
+		}
+	}
+	return hint.With(fmt.Errorf("no image %s", ref), "sandbox images lists them")
+}

@@ -1,0 +1,96 @@
+package sandbox
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/progress"
+	"github.com/4cc2e759/sandbox/internal/xdg"
+)
+
+// Options is what a caller decides once.
+type Options struct {
+	Version   string            // of the tool, "1.0.0"
+	BuildID   string            // changes with every build of the tool: a cached plan of another one is not used
+	Environ   map[string]string // the caller's environment
+	StoreDir  string            // "" is $SANDBOX_STORE, else the XDG data folder
+	Offline   bool              // store and vendor only
+	AllowHTTP bool
+	Log       *slog.Logger
+	Report    progress.Report
+	Notice    func(string) // one line for the user, said once; nil is silence
+}
+
+// Manager holds the store and the user's configuration.
+type Manager struct {
+	o      Options
+	user   *envfile.UserConfig
+	userIn []byte // bytes of the configuration file, part of every cache key
+
+	storeOnce sync.Once
+	store     *store.Store
+	storeErr  error
+}
+
+// Open reads the user's configuration. The store is opened when it is first needed.
+func Open(o Options) (*Manager, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{o: o}
+	p := filepath.Join(xdg.Config(), "sandbox", "config.toml")
+	b, err := os.ReadFile(p)
+	switch {
+	case os.IsNotExist(err):
+		m.user = &envfile.UserConfig{}
+	case err != nil:
+		return nil, fmt.Errorf("user configuration: %w", err)
+	default:
+		m.userIn = b
+		if m.user, err = envfile.ParseUserConfig(p, b); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Store opens the store at its first use.
+func (m *Manager) Store() (*store.Store, error) {
+	m.storeOnce.Do(func() {
+		m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{Chain: m.user.Stores, Log: m.o.Log})
+	})
+	return m.store, m.storeErr
+}
+
+// StoreDir is where the store lies.
+func (m *Manager) StoreDir() string {
+	if m.o.StoreDir != "" {
+		return m.o.StoreDir
+	}
+	if d := m.o.Environ["SANDBOX_STORE"]; d != "" {
+		if abs, err := filepath.Abs(d); err == nil {
+			return abs
+		}
+		return d
+	}
+	return filepath.Join(xdg.Data(), "sandbox")
+}
+
+func (m *Manager) notice(format string, a ...any) {
+	if m.o.Notice != nil {
+		m.o.Notice(fmt.Sprintf(format, a...))
+	}
+}
+
+// removeAll removes a folder of the store, and keeps quiet about what is gone already.
+func removeAll(dir string) error {
+	if err := store.RemoveAll(dir); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}

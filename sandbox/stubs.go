@@ -1,0 +1,108 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+	"github.com/4cc2e759/sandbox/sandbox/spec"
+)
+
+// planWithStubs plans twice: once to learn the mount points, and again with the layer that has them.
+func (m *Manager) planWithStubs(ctx context.Context, in plan.Inputs) (*spec.Spec, error) {
+	s, err := plan.Plan(in)
+	if err != nil {
+		return nil, err
+	}
+	stubs := plan.Stubs(s, func(p string) bool {
+		st, err := os.Stat(p)
+		return err == nil && !st.IsDir()
+	})
+	dir, err := m.stubLayer(ctx, stubs, in.Env.Lowers)
+	if err != nil {
+		return nil, err
+	}
+	s.Root.Lowers = append([]spec.Lower{{Path: dir, Why: "mount points, below everything so that they never show as a change"}}, s.Root.Lowers...)
+	return s, nil
+}
+
+// stubLayer gives a folder with these mount points, made once for these layers: where a path goes
+// through links of the image, the folder must lie where the links lead.
+func (m *Manager) stubLayer(ctx context.Context, stubs []plan.Stub, lowers []spec.Lower) (string, error) {
+	h := sha256.New()
+	for _, l := range lowers {
+		fmt.Fprintf(h, "l %q\n", l.Path)
+	}
+	for _, s := range stubs {
+		fmt.Fprintf(h, "s %q %t\n", s.Path, s.File)
+	}
+	name := "5b" + hex.EncodeToString(h.Sum(nil))[2:]
+	st, err := m.Store()
+	if err != nil {
+		return "", err
+	}
+	if l, ok := st.Layer(name); ok {
+		return l.FS, nil
+	}
+	var dirs []string
+	for _, l := range lowers {
+		dirs = append(dirs, l.Path)
+	}
+	stack := layer.NewStack(dirs)
+	l, _, err := st.MakeLayer(ctx, name, func(dir string) error {
+		for _, s := range stubs {
+			if err := makeStub(filepath.Join(dir, "fs"), s, stack); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return l.FS, err
+}
+
+func makeStub(fs string, s plan.Stub, stack *layer.Stack) error {
+	real, err := stack.Resolve(s.Path)
+	if err != nil {
+		real = s.Path
+	}
+	p := filepath.Join(fs, strings.TrimPrefix(filepath.Clean("/"+real), "/"))
+	if !s.File {
+		return os.MkdirAll(p, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// identityLayer is a folder with a passwd and a group file, made once per content.
+func (m *Manager) identityLayer(passwd, group []byte) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "identity %q %q", passwd, group)
+	name := "1d" + hex.EncodeToString(h.Sum(nil))[2:]
+	st, err := m.Store()
+	if err != nil {
+		return "", err
+	}
+	l, _, err := st.MakeLayer(context.Background(), name, func(dir string) error {
+		etc := filepath.Join(dir, "fs", "etc")
+		if err := os.Mkdir(etc, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(etc, "passwd"), passwd, 0o644); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(etc, "group"), group, 0o644)
+	})
+	return l.FS, err
+}

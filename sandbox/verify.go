@@ -1,0 +1,145 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/envfile/toolchain"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/sandbox/build"
+)
+
+// Verdict is what verify found.
+type Verdict struct {
+	Claims  []Claim  `json:"claims"`
+	Hashed  int      `json:"hashed"`
+	Damaged []string `json:"damaged"`
+}
+
+// OK tells whether everything held.
+func (v *Verdict) OK() bool {
+	for _, c := range v.Claims {
+		if !c.Holds {
+			return false
+		}
+	}
+	return len(v.Damaged) == 0
+}
+
+// Claim is one entry of [toolchain], proved or not.
+type Claim struct {
+	Tool  string `json:"tool"`
+	Want  string `json:"want"`
+	Files string `json:"files,omitempty"` // the version that its files show
+	At    string `json:"at,omitempty"`    // the file
+	Says  string `json:"says,omitempty"`  // the version that it says itself
+	Holds bool   `json:"holds"`
+	Why   string `json:"why,omitempty"` // of what does not hold
+}
+
+// Text is the outcome in words.
+func (c Claim) Text() string {
+	if !c.Holds {
+		return "does not hold: " + c.Why
+	}
+	found := c.Says
+	if found == "" {
+		found = c.Files
+	}
+	if c.At != "" {
+		return "holds: " + found + ", " + c.At
+	}
+	return "holds: " + found
+}
+
+// Verify asks every tool of [toolchain] inside the environment for its version and, with objects,
+// hashes what the environment uses in the store.
+func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
+	f, err := p.File()
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verdict{Claims: []Claim{}, Damaged: []string{}}
+	for _, pr := range p.prove(ctx, c, f.Toolchain) {
+		v.Claims = append(v.Claims, Claim{Tool: pr.Tool, Want: pr.Want, Files: pr.Files, At: pr.At, Says: pr.Says, Holds: pr.OK, Why: pr.Why})
+	}
+	if !objects {
+		return v, nil
+	}
+	st, err := p.m.Store()
+	if err != nil {
+		return nil, err
+	}
+	damage, err := st.Verify(ctx, store.VerifyOptions{
+		Layer:  func(l store.Layer) error { v.Hashed++; return layer.Check(l) },
+		Report: p.m.o.Report,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range damage {
+		v.Damaged = append(v.Damaged, d.String())
+	}
+	return v, nil
+}
+
+// prove asks the tools inside, and compares what they say and what their files show.
+func (p *Project) prove(ctx context.Context, c *compiled, claims map[string]string) []toolchain.Proof {
+	said := map[string]string{}
+	for name := range claims {
+		tool, _ := toolchain.Lookup(name)
+		for _, probe := range tool.Probes {
+			out, err := p.output(ctx, c, probe.Args)
+			if err != nil {
+				p.m.o.Log.Debug("probe", "tool", name, "args", probe.Args, "err", err)
+				continue
+			}
+			if said[name] = probe.Read(out); said[name] != "" {
+				break
+			}
+		}
+	}
+	var dirs []string
+	for _, l := range c.Env.Lowers {
+		dirs = append(dirs, l.Path)
+	}
+	return toolchain.Prove(claims, build.Detect(dirs, c.Env.ImageEnv), said)
+}
+
+// output runs a command in a throw-away sandbox and gives what it printed.
+func (p *Project) output(ctx context.Context, c *compiled, args []string) (string, error) {
+	var out, errOut bytes.Buffer
+	stdout, endOut, err := build.PipeTo(&out)
+	if err != nil {
+		return "", err
+	}
+	stderr, endErr, err := build.PipeTo(&errOut)
+	if err != nil {
+		endOut()
+		return "", err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return "", err
+	}
+	defer null.Close()
+	exit, err := p.launch(ctx, c, RunOptions{Args: args, Stdin: null, Stdout: stdout, Stderr: stderr}, "")
+	endOut()
+	endErr()
+	if err != nil {
+		return "", err
+	}
+	if exit.Status() != 0 {
+		return "", fmt.Errorf("%s ended with %d: %s", filepath.Base(args[0]), exit.Status(), strings.TrimSpace(errOut.String()))
+	}
+	return out.String(), nil
+}
