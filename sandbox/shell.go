@@ -39,7 +39,27 @@ func (p *Project) Shell(ctx context.Context, resume bool, o RunOptions) (start.E
 			exit, err = p.runTasks(ctx, c, o)
 		}
 	}
+	if err == nil {
+		p.sayKept(o.Name)
+	}
 	return exit, err
+}
+
+// sayKept tells at the end of a shell that what was changed outside of the project is still there.
+func (p *Project) sayKept(name string) {
+	dir := name
+	if dir == "" {
+		dir = p.shellName()
+	}
+	changed, err := os.ReadDir(filepath.Join(p.m.sandboxes(), dir, "upper"))
+	if err != nil || len(changed) == 0 {
+		return
+	}
+	if name != "" {
+		p.m.notice("changes outside of the project are kept: sandbox shell --name %s; sandbox rm %s removes them", name, name)
+		return
+	}
+	p.m.notice("changes outside of the project are kept for a week: sandbox shell --resume")
 }
 
 // shellArgs prefers bash: the user's entry in passwd often says sh where bash is there.

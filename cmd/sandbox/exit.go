@@ -72,7 +72,10 @@ func (a *app) exit(ctx context.Context, err error) int {
 		fmt.Fprintln(a.err, "error: interrupted")
 		return 130
 	}
-	err = check.Explain(err)
+	var se *start.Error
+	if errors.As(err, &se) && se.Op != start.OpExec {
+		err = check.Explain(err)
+	}
 	a.printError(err)
 	return a.codeOf(err)
 }
