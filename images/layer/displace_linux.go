@@ -19,8 +19,6 @@ const (
 	wasWhiteout
 )
 
-const opaqueXattr = "user.overlay.opaque"
-
 // displace makes room for e under base: the later of two entries wins. Contents that the tar cannot be
 // put together without are moved aside.
 func (x *extractor) displace(p place, base string, e *entry) (was, error) {
@@ -87,6 +85,7 @@ func (x *extractor) displaceTree(p place, base, real string) error {
 	for i := len(dirs) - 1; i >= 0; i-- {
 		path := strings.TrimSuffix(real+"/"+dirs[i], "/")
 		delete(x.pending, path)
+		delete(x.hides, path)
 		if x.owners != nil {
 			x.owners.forget(path)
 		}
@@ -146,62 +145,4 @@ func (x *extractor) displaceFiles(root int, path, real string) (dirs []string, e
 		}
 	}
 	return dirs, nil
-}
-
-// whiteout makes the form that overlayfs knows of a name that begins with ".wh.".
-func (x *extractor) whiteout(p place, base string, e *entry) error {
-	hidden, opaque, skip, err := whiteout(base)
-	if err != nil {
-		return &os.PathError{Op: "entry", Path: e.name, Err: err}
-	}
-	if skip {
-		return nil
-	}
-	if opaque {
-		if p.real == "" {
-			x.info.OpaqueRoot = true
-		}
-		if a, ok := x.pending[p.real]; ok && a.inherit { // nothing is left to inherit from
-			a.inherit = p.real == ""
-			x.pending[p.real] = a
-		}
-		err = setOpaque(p.fd, ".")
-	} else {
-		err = x.hide(p, hidden)
-	}
-	if err != nil {
-		return x.fail(e.name, "make a whiteout", err)
-	}
-	return nil
-}
-
-// hide makes the whiteout of name, which acts on lower layers only: what this layer has of that name
-// stays, and hides them by itself.
-func (x *extractor) hide(p place, name string) error {
-	err := unix.Mknodat(p.fd, name, unix.S_IFCHR, 0)
-	if err != unix.EEXIST {
-		return err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstatat(p.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil
-	}
-	real := join(p.real, name)
-	if a, ok := x.pending[real]; ok {
-		a.inherit = false
-		x.pending[real] = a
-	}
-	return setOpaque(p.fd, name)
-}
-
-func setOpaque(dir int, name string) error {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return unix.Fsetxattr(fd, opaqueXattr, []byte("y"), 0)
 }

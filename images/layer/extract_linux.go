@@ -32,6 +32,8 @@ type extractor struct {
 	closing  []int               // forgotten parents, one of which the current entry may still need
 	pending  map[string]dirAttrs // folders by real path, until the end
 
+	hides map[string]bool // folders that are marked as having whiteouts
+
 	out   openFile
 	files int // number of the last F record that was done
 	moved places
@@ -66,7 +68,7 @@ func newExtractor(dir string, o ApplyOptions) (*extractor, error) {
 	}
 	x := &extractor{
 		dir: dir, root: root, umask: umask(), side: !o.NoSide, warned: map[string]bool{},
-		dirs: map[string]place{}, pending: map[string]dirAttrs{}, last: place{fd: root, plain: true},
+		dirs: map[string]place{}, pending: map[string]dirAttrs{}, hides: map[string]bool{}, last: place{fd: root, plain: true},
 	}
 	x.out.fd = -1
 	if x.side {

@@ -59,6 +59,6 @@ type Info struct {
 	// OpaqueRoot: the layer hides everything below it. Overlayfs does not look at a marker on a root
 	// directory, so whoever mounts leaves the lower layers out. See also [OpaqueRoot].
 	OpaqueRoot bool
-	// Inherited: some directories have no entry of their own.
+	// Inherited: some directories have no entry of their own; see [InheritLayer].
 	Inherited bool
 }

@@ -31,6 +31,9 @@ func List(io.Writer, string, PackOptions) error { return errLinux }
 // DiffID works on Linux only.
 func DiffID(string, PackOptions) (Digests, error) { return Digests{}, errLinux }
 
+// InheritLayer works on Linux only.
+func InheritLayer(string, []string) (int, error) { return 0, errLinux }
+
 // CleanUpper works on Linux only.
 func CleanUpper(string) error { return errLinux }
 

@@ -33,7 +33,7 @@ func Reassemble(w io.Writer, layerDir string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	root, err := unix.Open(filepath.Join(layerDir, "fs"), openDirFlags, 0)
+	root, err := unix.Open(filepath.Join(layerDir, "fs"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: layerDir + "/fs", Err: err}
 	}
@@ -42,7 +42,7 @@ func Reassemble(w io.Writer, layerDir string) error {
 	if err != nil {
 		return err
 	}
-	r := &reassembler{dir: layerDir, root: root, where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
+	r := &reassembler{dir: layerDir, lend: newLender(root), where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
 	if err := r.run(side); err != nil {
 		return fmt.Errorf("layer %s: %w", layerDir, err)
 	}
@@ -51,7 +51,7 @@ func Reassemble(w io.Writer, layerDir string) error {
 
 type reassembler struct {
 	dir   string
-	root  int
+	lend  *lender
 	where *places
 	w     *bufio.Writer
 	buf   []byte
@@ -114,11 +114,7 @@ func (r *reassembler) open(path string, kept int) (int, error) {
 	if kept > 0 {
 		return unix.Open(filepath.Join(r.dir, keptDir, strconv.Itoa(kept)), flags, 0)
 	}
-	fd, err := openBeneath(r.root, path, flags)
-	if err == unix.ENOSYS || err == unix.EPERM {
-		return openPlain(r.root, path, flags)
-	}
-	return fd, err
+	return r.lend.path(path, flags)
 }
 
 // Check reads a layer again and compares: one that was applied with its diffID, one that was built with

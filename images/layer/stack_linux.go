@@ -273,7 +273,11 @@ func (s *Stack) child(layers []int, real string) (hit, error) {
 	if ok {
 		layers = known
 	}
-	return s.lookup(layers, real)
+	h, err := s.lookup(layers, real)
+	if err == nil && !ok && h.info.IsDir() {
+		s.remember(real, h.layers)
+	}
+	return h, err
 }
 
 // lookup asks the layers, top first, as overlayfs does: the first that has the name decides, folders
@@ -314,9 +318,6 @@ func (s *Stack) lookup(layers []int, real string) (h hit, err error) {
 	}
 	if h.layer < 0 {
 		return h, fs.ErrNotExist
-	}
-	if h.info.IsDir() {
-		s.remember(real, h.layers)
 	}
 	return h, nil
 }

@@ -15,11 +15,16 @@ func CleanUpper(fs string) error {
 	if err != nil {
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
-	return cleanDir(fd, "")
+	defer unix.Close(fd)
+	top, err := dup(fd)
+	if err != nil {
+		return err
+	}
+	return cleanDir(newLender(fd), top, "")
 }
 
 // cleanDir takes over fd.
-func cleanDir(fd int, path string) error {
+func cleanDir(l *lender, fd int, path string) error {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	if err := cleanXattrs(fd); err != nil {
@@ -29,32 +34,43 @@ func cleanDir(fd int, path string) error {
 	if err != nil {
 		return err
 	}
+	marked := false
 	for _, n := range names {
 		var st unix.Stat_t
-		if err := unix.Fstatat(fd, n, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return &os.PathError{Op: "stat", Path: join(path, n), Err: err}
+		err := unix.Fstatat(fd, n, &st, unix.AT_SYMLINK_NOFOLLOW)
+		switch kind := st.Mode & unix.S_IFMT; {
+		case err != nil:
+		case kind == unix.S_IFCHR && st.Rdev == 0 && !marked:
+			marked = true
+			err = markWhiteouts(fd)
+		case kind == unix.S_IFREG: // user.* attributes are only on these and on folders
+			err = cleanFile(l, fd, n)
+		case kind == unix.S_IFDIR:
+			err = cleanSub(l, fd, n, join(path, n))
 		}
-		kind := st.Mode & unix.S_IFMT
-		if kind != unix.S_IFREG && kind != unix.S_IFDIR {
-			continue // user.* attributes are only on these
-		}
-		c, err := unix.Openat(fd, n, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: join(path, n), Err: err}
-		}
-		if kind == unix.S_IFDIR {
-			if err := cleanDir(c, join(path, n)); err != nil {
-				return err
-			}
-			continue
-		}
-		err = cleanXattrs(c)
-		unix.Close(c)
 		if err != nil {
 			return &os.PathError{Op: "clean", Path: join(path, n), Err: err}
 		}
 	}
 	return nil
+}
+
+func cleanSub(l *lender, dir int, name, path string) error {
+	fd, done, err := l.dir(dir, name, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return cleanDir(l, fd, path)
+}
+
+func cleanFile(l *lender, dir int, name string) error {
+	fd, err := l.file(dir, name, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return cleanXattrs(fd)
 }
 
 func cleanXattrs(fd int) error {
@@ -79,9 +95,28 @@ func cleanXattrs(fd int) error {
 				continue
 			}
 		}
-		if err := unix.Fremovexattr(fd, name); err != nil && !errors.Is(err, unix.ENODATA) {
+		if err := removeXattr(fd, name); err != nil && !errors.Is(err, unix.ENODATA) {
 			return err
 		}
 	}
 	return nil
+}
+
+// removeXattr removes an attribute of a file that may be read-only.
+func removeXattr(fd int, name string) error {
+	return writable(fd, func() error { return unix.Fremovexattr(fd, name) })
+}
+
+// writable calls f, with the owner's right to write lent for the moment if it needs that: attributes
+// ask for it whatever the descriptor was opened for.
+func writable(fd int, f func() error) error {
+	err := f()
+	if err != unix.EACCES {
+		return err
+	}
+	old := mode(fd) & 0o7777
+	if err := unix.Fchmod(fd, old|0o200); err != nil {
+		return err
+	}
+	return errors.Join(f(), unix.Fchmod(fd, old))
 }

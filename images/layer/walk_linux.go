@@ -27,10 +27,11 @@ type node struct {
 }
 
 // walker goes through a tree in the order of the canonical tar: each folder, then what is in it, names
-// in the order of their bytes; opaque markers come first.
+// in the order of their bytes, whiteouts in the place of what they hide; opaque markers come first.
 type walker struct {
 	o     PackOptions
-	links map[inodeID]string
+	lend  *lender
+	links map[inodeID]*node // the first name of files that have several
 	emit  func(*node) error
 }
 
@@ -41,25 +42,27 @@ func walkTree(fs string, o PackOptions, emit func(*node) error) error {
 	if err != nil {
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
-	w := &walker{o: o, links: map[inodeID]string{}, emit: emit}
+	defer unix.Close(fd)
+	w := &walker{o: o, lend: newLender(fd), links: map[inodeID]*node{}, emit: emit}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
 		return err
 	}
 	root, err := w.inode(fd, "", &st)
 	if err != nil {
-		unix.Close(fd)
 		return err
 	}
 	// Most layers say nothing about the root; so does this one unless there is something to say.
 	if root.mode != 0o755 || root.uid|root.gid != 0 || len(root.xattrs) > 0 {
 		if err := emit(root); err != nil {
-			unix.Close(fd)
 			return err
 		}
 	}
-	return w.dir(fd, "")
+	top, err := dup(fd)
+	if err != nil {
+		return err
+	}
+	return w.dir(top, "")
 }
 
 // dir takes over fd.
@@ -92,7 +95,6 @@ func (w *walker) child(dir int, path, name string) error {
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFSOCK:
 		return nil
@@ -101,47 +103,63 @@ func (w *walker) child(dir int, path, name string) error {
 			return w.emit(&node{path: path, kind: 'w'})
 		}
 	case unix.S_IFREG:
-		if first, ok := w.first(&st, path); ok {
-			return w.emit(&node{path: path, kind: 'h', link: first, mode: st.Mode & 0o7777})
+		if first, ok := w.links[id(&st)]; ok {
+			// With the attributes of the file: some extractors set those of the link as well.
+			return w.emit(&node{path: path, kind: 'h', link: first.path, mode: first.mode, uid: first.uid, gid: first.gid})
 		}
+		return w.file(dir, name, path, &st)
 	case unix.S_IFDIR:
-		flags |= unix.O_DIRECTORY
+		return w.subdir(dir, name, path, &st)
 	}
-	fd := -1
-	if k := st.Mode & unix.S_IFMT; k == unix.S_IFREG || k == unix.S_IFDIR {
-		var err error
-		if fd, err = unix.Openat(dir, name, flags, 0); err != nil {
-			return &os.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
-	n, err := w.inode(fd, path, &st)
+	n, err := w.inode(-1, path, &st)
 	if err == nil && n.kind == 'l' {
 		n.link, err = readlink(dir, name)
 	}
-	if err == nil && (n.kind != 'd' || !w.o.Owners[path].Inherit) {
-		err = w.emit(n) // takes over the descriptor of a file
+	if err != nil {
+		return err
 	}
-	switch {
-	case n != nil && n.kind == 'd' && err == nil:
-		return w.dir(fd, path)
-	case fd >= 0 && (n == nil || n.kind != 'f'):
-		unix.Close(fd)
-	}
-	return err
+	return w.emit(n)
 }
 
-// first says which earlier name of the tree has the same inode.
-func (w *walker) first(st *unix.Stat_t, path string) (string, bool) {
-	if w.o.NoHardlinks || st.Nlink < 2 {
-		return "", false
+func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
+	fd, done, err := w.lend.open(dir, name, unix.O_RDONLY|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	id := inodeID{uint64(st.Dev), st.Ino}
-	if first, ok := w.links[id]; ok {
-		return first, true
+	n, err := w.inode(fd, path, st)
+	done() // only now: attributes ask for the right to read again
+	if err != nil || n.kind != 'f' {
+		unix.Close(fd)
 	}
-	w.links[id] = path
-	return "", false
+	if err != nil {
+		return err
+	}
+	if st.Nlink > 1 && !w.o.NoHardlinks {
+		w.links[id(st)] = &node{path: path, mode: n.mode, uid: n.uid, gid: n.gid}
+	}
+	return w.emit(n) // takes over the descriptor of a file
 }
+
+func (w *walker) subdir(dir int, name, path string, st *unix.Stat_t) error {
+	fd, done, err := w.lend.dir(dir, name, unix.O_RDONLY)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer done()
+	if !w.o.Owners[path].Inherit {
+		n, err := w.inode(fd, path, st)
+		if err == nil {
+			err = w.emit(n)
+		}
+		if err != nil {
+			unix.Close(fd)
+			return err
+		}
+	}
+	return w.dir(fd, path)
+}
+
+func id(st *unix.Stat_t) inodeID { return inodeID{uint64(st.Dev), st.Ino} }
 
 // inode puts together what the file has and what the index says.
 func (w *walker) inode(fd int, path string, st *unix.Stat_t) (*node, error) {

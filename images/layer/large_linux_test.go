@@ -1,0 +1,137 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// T-12: as deep as a name can say; applied, packed and removed, also by an ordinary user.
+func TestDeepTree(t *testing.T) {
+	deep := strings.Repeat("d/", 1900)
+	b := makeTar(t, file(deep+"f", "x"), with(dir(deep+"closed/", 0), func(*tar.Header) {}), symlink(strings.Repeat("e/", 1000)+"l", "x"))
+	d := newLayer(t)
+	give(t, d)
+	if err := asUser(t, false, "apply", applyJob{d, b, 0o022}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := asUser(t, false, "pack", d+"/fs", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := asUser(t, false, "remove", d+"/fs", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(d + "/fs"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the tree is still there: %v", err)
+	}
+}
+
+// T-86: memory and disk stay bounded however large the layer is.
+func TestLargeLayerInBoundedMemory(t *testing.T) {
+	const size, files = 1 << 30, 10_000
+	r, w := io.Pipe()
+	go func() {
+		tw := tar.NewWriter(w)
+		tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "zeros", Size: size, Mode: 0o644})
+		zero := make([]byte, 1<<20)
+		for range size / len(zero) {
+			tw.Write(zero)
+		}
+		for i := range files {
+			tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("d%d/f%d", i/1000, i), Uid: i, Mode: 0o644})
+		}
+		tw.Close()
+		w.CloseWithError(io.EOF)
+	}()
+	d := newLayer(t)
+	peak := uint64(0)
+	info, err := Apply(r, d, ApplyOptions{Report: func(int64) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		peak = max(peak, m.HeapInuse)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Entries != files+1 || stat(t, d+"/fs/zeros").Size != size {
+		t.Errorf("%+v", info)
+	}
+	if used := store.Size(d); used > 300<<20 {
+		t.Errorf("%d bytes of disk for zeros", used)
+	}
+	if peak > 64<<20 {
+		t.Errorf("%d MiB of memory in use", peak>>20)
+	}
+}
+
+func TestRatio(t *testing.T) {
+	b := makeTar(t, file("a", ""))
+	r := io.MultiReader(bytes.NewReader(b), io.LimitReader(zeros{}, 3<<30))
+	_, err := Apply(r, newLayer(t), ApplyOptions{Packed: func() int64 { return 1 << 19 }})
+	var le *LimitError
+	if !errors.As(err, &le) {
+		t.Errorf("3 GiB out of 512 KiB: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// T-19: a full disk is said to be one, wherever it strikes.
+func TestFullDisk(t *testing.T) {
+	mnt := openDir(t)
+	give(t, mnt)
+	big := makeTar(t, file("a", "x"), file("big", strings.Repeat("x", 3<<20)))
+	var many []ent
+	for i := range 3000 {
+		many = append(many, dir(fmt.Sprintf("d%d/", i), 0o755))
+	}
+	for name, b := range map[string][]byte{"contents": big, "folders": makeTar(t, many...)} {
+		var got string
+		if err := asUser(t, true, "full", applyJob{Dir: mnt, Tar: b}, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got, "no space left on device") || !strings.HasPrefix(got, "SpaceError ") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// A layer file that changed is named, and so is one that is gone.
+func TestCheckNamesDamage(t *testing.T) {
+	b := makeTar(t, file("a/file", "contents"), file("b", "b"))
+	for name, damage := range map[string]func(fs string) error{
+		"changed":  func(fs string) error { return os.WriteFile(fs+"/a/file", []byte("Contents"), 0o644) },
+		"longer":   func(fs string) error { return os.WriteFile(fs+"/a/file", []byte("contents!"), 0o644) },
+		"gone":     func(fs string) error { return os.Remove(fs + "/a/file") },
+		"a folder": func(fs string) error { return errors.Join(os.Remove(fs+"/a/file"), os.Mkdir(fs+"/a/file", 0o755)) },
+		"a link":   func(fs string) error { return errors.Join(os.Remove(fs+"/a/file"), os.Symlink("../b", fs+"/a/file")) },
+	} {
+		d, _ := apply(t, b)
+		l := store.Layer{Name: store.DigestOf(b).Hex(), Dir: d, FS: d + "/fs"}
+		if err := Check(l); err != nil {
+			t.Fatal(err)
+		}
+		if err := damage(l.FS); err != nil {
+			t.Fatal(err)
+		}
+		var de *DamageError
+		if err := Check(l); !errors.As(err, &de) || de.Path != "a/file" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d, _ := apply(t, b)
+	var de *store.DigestError
+	if err := Check(store.Layer{Name: store.DigestOf([]byte("other")).Hex(), Dir: d, FS: d + "/fs"}); !errors.As(err, &de) {
+		t.Errorf("a layer under a wrong name: %v", err)
+	}
+}
