@@ -272,8 +272,10 @@ func TestMaskedProc(t *testing.T) {
 		return
 	}
 	mark := fmt.Sprint("8", os.Getpid(), "17")
-	out, e := run(t, base(tree(t), "sh", "-c", "(setsid sleep "+mark+" &) ; sleep "+mark+" & sleep 0.1; ls /proc/$$/comm; test $$ -gt 5 && echo shared; exit 6"))
-	if e.Code != 6 || !strings.Contains(out, "shared") {
+	s := base(tree(t), "sh", "-c", "(setsid sleep "+mark+" &) ; sleep "+mark+" & sleep 0.1; ls /proc/$$/comm; test $$ -gt 5 && echo shared; echo 2>&1 >/proc/sys/kernel/hostname; ls /proc/irq /proc/tty | wc -w; exit 6")
+	s.Ops = append(s.Ops, spec.Op{Kind: spec.Lock, Target: "/proc/sys"}, spec.Op{Kind: spec.Mask, Target: "/proc/tty"}, spec.Op{Kind: spec.Mask, Target: "/proc/irq"})
+	out, e := run(t, s)
+	if e.Code != 6 || !strings.Contains(out, "shared") || !strings.Contains(out, "Read-only") || !strings.HasSuffix(out, "\n2\n") {
 		t.Errorf("%+v %s", e, out)
 	}
 	if pids := find(mark); len(pids) > 0 {

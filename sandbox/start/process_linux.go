@@ -59,7 +59,7 @@ func (p *Process) Signal(sig os.Signal) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reaped {
+	if p.reaped || p.child == nil {
 		return os.ErrProcessDone
 	}
 	return syscall.Kill(p.child.Pid, n)
@@ -75,10 +75,15 @@ func (p *Process) run(prog *child.Program) {
 		if p.signals != nil {
 			p.signals.stop()
 		}
+		p.mu.Lock()
+		p.reaped = true
+		p.mu.Unlock()
 		p.first <- &Error{Op: "clone", Kind: "ids", Errno: err.(syscall.Errno)}
 		return
 	}
+	p.mu.Lock()
 	p.child = c
+	p.mu.Unlock()
 	failed := p.writeMaps()
 	if failed == nil {
 		failed = p.follow()

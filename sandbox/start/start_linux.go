@@ -47,16 +47,27 @@ func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Pro
 		return nil, err
 	}
 	p.signals = listen(p, p.term, o.Forward)
-	go p.run(prog)
-	if err := <-p.first; err != nil {
-		return nil, err
-	}
-	runtime.KeepAlive(o)
-	if p.signals != nil {
-		go p.signals.pass()
-	}
 	if ctx.Done() != nil {
 		p.stop = context.AfterFunc(ctx, func() { p.Signal(unix.SIGKILL) })
+	}
+	go p.run(prog)
+	err = <-p.first
+	runtime.KeepAlive(o)
+	if p.stop != nil && (err != nil || ctx.Err() != nil) {
+		p.stop()
+	}
+	switch {
+	case ctx.Err() != nil: // perhaps before there was something to kill
+		p.Signal(unix.SIGKILL)
+		if err == nil {
+			p.Wait()
+		}
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
+	}
+	if p.signals != nil {
+		go p.signals.pass()
 	}
 	return p, nil
 }

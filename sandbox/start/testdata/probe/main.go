@@ -80,8 +80,11 @@ func main() {
 			fmt.Println("core", l.Cur, l.Max)
 		case "sleep":
 			time.Sleep(time.Hour)
-		case "ready":
-			fmt.Println("ready")
+		case "tick": // dash would do, but it stops badly: while it starts a program it cannot be stopped
+			for {
+				fmt.Fprintln(os.Stderr, "tick")
+				time.Sleep(50 * time.Millisecond)
+			}
 		}
 	}
 }
