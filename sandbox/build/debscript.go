@@ -1,0 +1,97 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/images/layer"
+)
+
+// Where dpkg's files lie inside.
+const (
+	debsInside  = BoxRun + "/debs"
+	binInside   = BoxRun + "/bin"
+	tarsInside  = BoxRun + "/tars"
+	policyAsked = "/usr/sbin/policy-rc.d"
+)
+
+// policyScript keeps maintainer scripts from starting services.
+const policyScript = "#!/bin/sh\nexit 101\n"
+
+// dpkgDebScript stands before dpkg-deb in PATH: what dpkg unpacks goes past us, too, for the sake of
+// the owners in it, which the tree itself cannot keep under a single id.
+const dpkgDebScript = `#!/bin/sh
+case "$1" in
+--fsys-tarfile) /usr/bin/dpkg-deb "$@" | tee ` + tarsInside + ` ;;
+*) exec /usr/bin/dpkg-deb "$@" ;;
+esac
+`
+
+// The options of every dpkg: order and missing dependencies are our own affair, files that were
+// edited stay, and the disk is synced once when the layer is done.
+const dpkgOptions = "--force-depends --force-confold --force-unsafe-io"
+
+// debScript is the shell script that installs batches of .debs, one after the other. Each batch is
+// unpacked whole before anything of it is configured.
+func debScript(batches [][]debFile) string {
+	var b strings.Builder
+	b.WriteString("set -e\numask 022\nexport LC_ALL=C PATH=" + binInside + ":$PATH\ncd " + debsInside + "\n")
+	for _, batch := range batches {
+		if len(batch) == 0 {
+			continue
+		}
+		b.WriteString("dpkg " + dpkgOptions + " --unpack")
+		for _, f := range batch {
+			b.WriteString(" ./'" + f.name() + "'")
+		}
+		b.WriteString("\ndpkg " + dpkgOptions + " --configure -a\n")
+	}
+	return b.String()
+}
+
+// dpkgRun is one run of dpkg in a box, and the making of a layer of what it left.
+type dpkgRun struct {
+	box     *Box
+	files   []debFile
+	batches [][]debFile
+	binds   []BoxBind
+	fs      string   // the tree that is written
+	trees   []string // the tree as it is seen, bottom first; fs is the last
+	dir     string   // the new layer's folder
+	aside   string   // for what is needed until the end
+	epoch   int64
+	notice  func(string)
+}
+
+func (r *dpkgRun) do(ctx context.Context) error {
+	watch, err := watchOwners(r.aside)
+	if err != nil {
+		return err
+	}
+	r.box.Files = map[string]string{"install": debScript(r.batches), path.Base(binInside) + "/dpkg-deb": dpkgDebScript}
+	r.box.Binds = append(debBinds(r.files), BoxBind{Source: watch.path, Target: tarsInside, Write: true})
+	r.box.Binds = append(r.box.Binds, r.binds...)
+	r.box.Env = append(r.box.Env, "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch), "PYTHONDONTWRITEBYTECODE=1")
+	out := &tailWriter{max: 4 << 20}
+	r.box.Stdout, r.box.Stderr = out, out
+	err = r.box.Run(ctx, "/bin/sh", BoxRun+"/install")
+	owners := watch.Close()
+	if err != nil {
+		return dpkgError(err, out.String())
+	}
+	notes, err := tidyDebs(r.fs, r.epoch)
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		if r.notice != nil {
+			r.notice(n)
+		}
+	}
+	tree := layer.NewStack(r.trees)
+	defer tree.Close()
+	return layer.WriteOwners(r.dir, layerOwners(r.fs, tree, owners))
+}
