@@ -175,6 +175,7 @@ func (c *checker) mistyped(n *keyNode, sp *keySpec, path []string) {
 		advice = "write [" + header + "]"
 	}
 	if sp.secret {
+		advice = ""
 		if sp.typ == typeTable && len(sp.order) > 0 {
 			advice = "write { " + sp.order[0] + " = … }"
 		}
@@ -303,10 +304,11 @@ func (c *checker) list(n *keyNode, sp *keySpec, path []string) {
 		s, ok := e.value.(string)
 		if !ok {
 			advice := ""
-			if e.value != nil {
-				advice = "write " + quote(quoteRaw(e))
+			value := ""
+			if e.value != nil && !sp.secret {
+				advice, value = "write "+quote(quoteRaw(e)), instead(e)
 			}
-			c.fail(e, e.val, advice, "%s wants a list of strings, with none of another type%s", keyName(path...), instead(e))
+			c.fail(e, e.val, advice, "%s wants a list of strings, with none of another type%s", keyName(path...), value)
 			continue
 		}
 		if seen[s] && !sp.secret {
@@ -353,7 +355,11 @@ func (c *checker) text(n *keyNode, s string, sp *keySpec, path []string) {
 		return unicode.IsControl(r) && r != '\t' && (r != '\n' || !sp.lines) || r == 0
 	})
 	if bad >= 0 {
-		c.fail(n, n.val, "", "%s wants text without control characters: %s", keyName(path...), quote(s))
+		value := ": " + quote(s)
+		if sp.secret {
+			value = ""
+		}
+		c.fail(n, n.val, "", "%s wants text without control characters%s", keyName(path...), value)
 		return
 	}
 	if sp.values != nil && !slices.Contains(sp.values, s) {

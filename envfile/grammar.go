@@ -44,6 +44,14 @@ func checkWord(s string) error {
 	return nil
 }
 
+// checkProfileName keeps the name that sections of the lock use for sandbox.local.toml.
+func checkProfileName(s string) error {
+	if s == "local" {
+		return errors.New("wants another name: sandbox.local.toml goes by this one")
+	}
+	return checkWord(s)
+}
+
 func checkEnvName(s string) error {
 	if len(s) > 255 || !all(s, with(isAlnum, "_")) || isDigit(s[0]) {
 		return errors.New("wants the name of a variable: letters, digits and _, not a digit first")

@@ -108,7 +108,7 @@ func taskKeys() []keyDef {
 // otherKeys are the keys of what is beside the environment.
 func otherKeys() []keyDef {
 	return []keyDef{
-		{path: "profile", typ: typeTable, name: checkWord, doc: "changes that --profile applies"},
+		{path: "profile", typ: typeTable, name: checkProfileName, doc: "changes that --profile applies"},
 		{path: "profile.NAME", typ: typeTable, doc: "any key marked P: tables merge, scalars and lists replace, add.KEY = [...] appends; several apply in order"},
 
 		{path: "record", typ: typeTable, doc: "run records"},

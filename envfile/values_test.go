@@ -152,3 +152,16 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkParseAndResolve(b *testing.B) {
+	text := []byte(everyKey(b))
+	for b.Loop() {
+		d, err := Parse("sandbox.toml", text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := d.Resolve(ResolveOptions{Profiles: []string{"cpu"}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
