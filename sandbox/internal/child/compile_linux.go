@@ -126,16 +126,31 @@ func (k *compiler) compile(p *Program) error {
 	return nil
 }
 
-var flagOf = map[spec.Namespace]uintptr{
-	"user": unix.CLONE_NEWUSER, "mount": unix.CLONE_NEWNS, "pid": unix.CLONE_NEWPID, "ipc": unix.CLONE_NEWIPC,
-	"uts": unix.CLONE_NEWUTS, "net": unix.CLONE_NEWNET, "cgroup": unix.CLONE_NEWCGROUP,
+func flagOf(n spec.Namespace) uintptr {
+	switch n {
+	case "user":
+		return unix.CLONE_NEWUSER
+	case "mount":
+		return unix.CLONE_NEWNS
+	case "pid":
+		return unix.CLONE_NEWPID
+	case "ipc":
+		return unix.CLONE_NEWIPC
+	case "uts":
+		return unix.CLONE_NEWUTS
+	case "net":
+		return unix.CLONE_NEWNET
+	case "cgroup":
+		return unix.CLONE_NEWCGROUP
+	}
+	return 0
 }
 
 func (k *compiler) namespaces(p *Program) error {
 	p.flags = unix.CLONE_NEWUSER | unix.CLONE_NEWNS
 	for _, n := range k.s.Unshare {
-		f, ok := flagOf[n]
-		if !ok {
+		f := flagOf(n)
+		if f == 0 {
 			return fmt.Errorf("unknown namespace %q", n)
 		}
 		p.flags |= f

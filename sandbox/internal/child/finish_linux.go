@@ -3,6 +3,7 @@ package child
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,20 +68,17 @@ func (k *compiler) alive(p *Program) error {
 	return nil
 }
 
-var limitOf = map[string]int{
-	"as": unix.RLIMIT_AS, "core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA,
-	"fsize": unix.RLIMIT_FSIZE, "locks": unix.RLIMIT_LOCKS, "memlock": unix.RLIMIT_MEMLOCK,
-	"msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE, "nofile": unix.RLIMIT_NOFILE,
-	"nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS, "rtprio": unix.RLIMIT_RTPRIO,
-	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
+// limitNames are the resource limits by number.
+var limitNames = [...]string{
+	"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 }
 
 // limits are cut to our own hard limits, which only root can raise.
 func (k *compiler) limits() error {
 	nofile := k.c.NoFile > 0
 	for _, l := range k.s.Process.Rlimit {
-		n, ok := limitOf[l.Name]
-		if !ok {
+		n := slices.Index(limitNames[:], l.Name)
+		if n < 0 {
 			return fmt.Errorf("unknown resource limit %q", l.Name)
 		}
 		nofile = nofile && l.Name != "nofile"

@@ -19,10 +19,8 @@ const (
 const (
 	doStore32 = -1 - iota // mem[a0] = a1
 	doLoad16              // result = mem[a0] & a1
-	doLoad32              // result = mem[a0]
 	doEqual               // errno a2 unless a0 == a1
 	doJump                // nothing; for its onOK
-	doSet                 // result = a0
 	doCopy                // a2 bytes from mem[a1] to our command line
 )
 

@@ -33,14 +33,9 @@ func (k *compiler) labelOp(op *spec.Op, path string) {
 
 // ops compiles the operations in their order.
 func (k *compiler) ops() error {
-	do := map[spec.Kind]func(*spec.Op) error{
-		spec.Bind: k.bind, spec.Device: k.device, spec.Tmpfs: k.tmpfs, spec.Proc: k.proc, spec.Sysfs: k.sysfs,
-		spec.Devpts: k.devpts, spec.Mqueue: k.mqueue, spec.Dir: k.dir, spec.File: k.file, spec.Symlink: k.symlink,
-		spec.Lock: k.lock, spec.Mask: k.mask, spec.Loopup: k.loopup,
-	}
 	for i := range k.s.Ops {
 		op := &k.s.Ops[i]
-		f := do[op.Kind]
+		f := k.operation(op.Kind)
 		if f == nil {
 			return fmt.Errorf("unknown operation %q", op.Kind)
 		}
@@ -51,6 +46,38 @@ func (k *compiler) ops() error {
 		if err := f(op); err != nil {
 			return fmt.Errorf("%s %s: %w", op.Kind, op.Target, err)
 		}
+	}
+	return nil
+}
+
+func (k *compiler) operation(kind spec.Kind) func(*spec.Op) error {
+	switch kind {
+	case spec.Bind:
+		return k.bind
+	case spec.Device:
+		return k.device
+	case spec.Tmpfs:
+		return k.tmpfs
+	case spec.Proc:
+		return k.proc
+	case spec.Sysfs:
+		return k.sysfs
+	case spec.Devpts:
+		return k.devpts
+	case spec.Mqueue:
+		return k.mqueue
+	case spec.Dir:
+		return k.dir
+	case spec.File:
+		return k.file
+	case spec.Symlink:
+		return k.symlink
+	case spec.Lock:
+		return k.lock
+	case spec.Mask:
+		return k.mask
+	case spec.Loopup:
+		return k.loopup
 	}
 	return nil
 }

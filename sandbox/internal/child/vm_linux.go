@@ -46,38 +46,12 @@ func (p *Program) run(code []insn) (int32, syscall.Errno) {
 	tries := 0
 	for pc := int32(0); int(pc) < len(code); {
 		in := &code[pc]
-		var a [6]uintptr
-		for i := 0; i < 6; i++ {
-			v := in.args[i]
-			switch in.from[i] {
-			case fromReg:
-				v = p.regs[v]
-			case fromMem:
-				v += uintptr(p.base)
-			}
-			a[i] = v
-		}
+		a := p.values(in)
 		var r uintptr
 		var e syscall.Errno
-		switch in.nr {
-		case doStore32:
-			*(*uint32)(unsafe.Add(p.base, in.args[0])) = uint32(a[1])
-		case doLoad16:
-			r = uintptr(*(*uint16)(unsafe.Add(p.base, in.args[0]))) & a[1]
-		case doLoad32:
-			r = uintptr(*(*uint32)(unsafe.Add(p.base, in.args[0])))
-		case doEqual:
-			if a[0] != a[1] {
-				e = syscall.Errno(a[2])
-			}
-		case doSet:
-			r = a[0]
-		case doCopy:
-			for j := uintptr(0); j < a[2]; j++ {
-				*(*byte)(unsafe.Add(p.args, j)) = *(*byte)(unsafe.Add(p.base, in.args[1]+j))
-			}
-		case doJump:
-		default:
+		if in.nr < 0 {
+			r, e = p.local(in, &a)
+		} else {
 			r, _, e = syscall.RawSyscall6(uintptr(in.nr), a[0], a[1], a[2], a[3], a[4], a[5])
 		}
 		if e == 0 {
@@ -105,4 +79,46 @@ func (p *Program) run(code []insn) (int32, syscall.Errno) {
 		}
 	}
 	return 0, 0
+}
+
+// values resolves the arguments of an instruction.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *Program) values(in *insn) (a [6]uintptr) {
+	for i := 0; i < 6; i++ {
+		v := in.args[i]
+		switch in.from[i] {
+		case fromReg:
+			v = p.regs[v]
+		case fromMem:
+			v += uintptr(p.base)
+		}
+		a[i] = v
+	}
+	return a
+}
+
+// local does what is no system call.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *Program) local(in *insn, a *[6]uintptr) (r uintptr, e syscall.Errno) {
+	switch in.nr {
+	case doStore32:
+		*(*uint32)(unsafe.Add(p.base, in.args[0])) = uint32(a[1])
+	case doLoad16:
+		r = uintptr(*(*uint16)(unsafe.Add(p.base, in.args[0]))) & a[1]
+	case doEqual:
+		if a[0] != a[1] {
+			e = syscall.Errno(a[2])
+		}
+	case doCopy:
+		for i := uintptr(0); i < a[2]; i++ {
+			*(*byte)(unsafe.Add(p.args, i)) = *(*byte)(unsafe.Add(p.base, in.args[1]+i))
+		}
+	}
+	return r, e
 }
