@@ -38,10 +38,8 @@ type compiler struct {
 
 	procSelf arg // the host's /proc/self
 	root     arg // the new root
-	null     arg // clone of the host's /dev/null
 	rootfs   map[string]arg
 	mounts   []mounted
-	masks    []arg
 	slave    arg
 	tty      bool
 	oldMask  arg
