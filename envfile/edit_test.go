@@ -1,6 +1,7 @@
 package envfile
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -23,8 +24,8 @@ func TestEdit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(runEdits(string(a.Comment), a.Files[0].Data))
-			if *updateLock {
+			got := string(runEdits(string(a.Comment), bytes.Clone(a.Files[0].Data)))
+			if *update {
 				a.Files = append(a.Files[:1], txtar.File{Name: "out", Data: []byte(got)})
 				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
 					t.Fatal(err)

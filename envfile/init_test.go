@@ -40,7 +40,7 @@ func TestSuggest(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			got := map[string]string{"out": string(out), "notes": strings.Join(append(notes, ""), "\n")}
-			if *updateLock {
+			if *update {
 				a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "out" || f.Name == "notes" })
 				a.Files = append(a.Files, txtar.File{Name: "out", Data: out}, txtar.File{Name: "notes", Data: []byte(got["notes"])})
 				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {

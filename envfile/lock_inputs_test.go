@@ -184,3 +184,27 @@ func TestPreferences(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A key at its default is the same as no key: writing it down makes no lock stale.
+func TestInputsLeaveOutDefaults(t *testing.T) {
+	inputs := func(src string) map[string]string {
+		doc, err := Parse("sandbox.toml", []byte(src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := doc.Resolve(ResolveOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Inputs(f, "linux/amd64", nil)
+	}
+	short := inputs("schema = 1\n[image]\nbase = \"deb:trixie\"\n")
+	if want := map[string]string{"platform": "linux/amd64", "image.base": "deb:trixie"}; !reflect.DeepEqual(short, want) {
+		t.Errorf("%v", short)
+	}
+	long := inputs("schema = 1\nplatforms = [\"linux/amd64\"]\n[image]\nbase = \"deb:trixie\"\nuser = \"image\"\n[apt]\npackages = []\nrecommends = false\n" +
+		"[python]\ninto = \"env\"\nsdist = \"deny\"\npackages = []\n[toolchain]\n")
+	if !reflect.DeepEqual(short, long) {
+		t.Errorf("%v", long)
+	}
+}

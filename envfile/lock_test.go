@@ -3,7 +3,6 @@ package envfile
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
-
-var updateLock = flag.Bool("update-lock", false, "write the expected locks and messages anew")
 
 func hex64(c string) string { return strings.Repeat(c, 64) }
 
@@ -71,7 +68,7 @@ func lockText(t testing.TB, l *Lock) string {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
-	if *updateLock {
+	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
