@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"os"
+
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // step is one write to the disk. All of them pass here, so that each can be made to fail in a test and
@@ -19,7 +21,7 @@ func (s *Store) step(op, path string, f func() error) error {
 	case err == nil:
 		return nil
 	case readOnly(err):
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+		return hint.With(fmt.Errorf("%w: %w", ErrReadOnly, err), "set SANDBOX_STORE to a folder that you can write")
 	}
 	return Space(err, op, path)
 }

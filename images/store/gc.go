@@ -91,6 +91,9 @@ func (s *Store) candidates() ([]candidate, error) {
 			return nil, err
 		}
 		for _, e := range entries {
+			if checkName(e.Name()) != nil {
+				continue // nothing of ours
+			}
 			fi, err := e.Info()
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -150,9 +153,7 @@ func lockCandidate(c candidate) (*os.File, error) {
 const batch = 256
 
 func (s *Store) collect(ctx context.Context, out []candidate, total, max int64) (f Freed, err error) {
-	if len(out) == 0 {
-		return f, nil
-	}
+	s.removeLocks()
 	n := batch
 	if max > 0 {
 		n = 1 // how much one deletion frees decides about the next
@@ -215,4 +216,21 @@ func (s *Store) moveAway(ctx context.Context, out []candidate, to string, f *Fre
 		f.count(c.kind)
 	}
 	return nil
+}
+
+// removeLocks removes the lock files of makers that were killed; they are empty, but add up.
+func (s *Store) removeLocks() {
+	entries, err := os.ReadDir(s.Path(Locks))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.Name() == "gc" {
+			continue
+		}
+		if f, err := tryLock(s.Path(Locks, e.Name()), os.O_RDWR, syscall.LOCK_EX); err == nil {
+			os.Remove(f.Name())
+			f.Close()
+		}
+	}
 }

@@ -37,14 +37,14 @@ type leaseFile struct {
 func (s *Store) leaseNames(kind Kind, names ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var b strings.Builder
+	var lines []string
 	for _, n := range names {
-		line := string(kind) + " " + n + "\n"
+		line := string(kind) + " " + n
 		if n != "" && (s.lease == nil || !s.lease.names[line]) {
-			b.WriteString(line)
+			lines = append(lines, line)
 		}
 	}
-	if b.Len() == 0 {
+	if len(lines) == 0 {
 		return nil
 	}
 	if err := s.beginLease(); err != nil {
@@ -55,12 +55,14 @@ func (s *Store) leaseNames(kind Kind, names ...string) error {
 		return err
 	}
 	defer gc.Close()
-	err = s.step("write", s.lease.f.Name(), func() error { _, err := io.WriteString(s.lease.f, b.String()); return err })
+	// The line break comes first: it ends a line that a full disk has cut.
+	text := "\n" + strings.Join(lines, "\n")
+	err = s.step("write", s.lease.f.Name(), func() error { _, err := io.WriteString(s.lease.f, text); return err })
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(b.String()) {
-		s.lease.names[line] = true
+	for _, l := range lines {
+		s.lease.names[l] = true
 	}
 	return nil
 }
@@ -76,15 +78,19 @@ func (s *Store) beginLease() error {
 	if s.lease != nil {
 		return nil
 	}
-	path := s.Path(Locks, fmt.Sprintf("%s%016x", leasePrefix, rand.Uint64()))
-	return s.step("create", path, func() error {
-		f, err := tryLock(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, syscall.LOCK_EX)
-		if err != nil {
+	for {
+		path := s.Path(Locks, fmt.Sprintf("%s%016x", leasePrefix, rand.Uint64()))
+		err := s.step("create", path, func() error {
+			f, err := tryLock(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, syscall.LOCK_EX)
+			if err == nil {
+				s.lease = &leaseFile{f, map[string]bool{}}
+			}
+			return err
+		})
+		if !errors.Is(err, errLocked) { // else a collection took it for a dead one, between two steps
 			return err
 		}
-		s.lease = &leaseFile{f, map[string]bool{}}
-		return nil
-	})
+	}
 }
 
 func (s *Store) endLease() error {
@@ -122,8 +128,8 @@ func (s *Store) leased() (map[string]bool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a lease: %w", err)
 		}
-		for line := range strings.Lines(string(b)) {
-			out[strings.TrimSuffix(line, "\n")] = true
+		for line := range strings.SplitSeq(string(b), "\n") {
+			out[line] = true
 		}
 	}
 	return out, nil

@@ -74,7 +74,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if errors.Is(err, fs.ErrNotExist) && !o.Fast {
 		// Private: layers hold set-user-id files of strangers, which no other user of the host may reach.
 		if err := s.step("mkdir", abs, func() error { return os.MkdirAll(abs, 0o700) }); err != nil {
-			return nil, hint.With(fmt.Errorf("make the store: %w", err), "set SANDBOX_STORE to a folder that you can write")
+			return nil, fmt.Errorf("make the store: %w", err)
 		}
 		kind, err = filesystem(abs)
 	}
