@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -29,10 +30,14 @@ func (s shared) setup(e *testscript.Env) error {
 	work := e.Getenv("WORK")
 	e.Vars = append(testenv.CleanEnv(name, home), "WORK="+work, "TMPDIR="+e.Getenv("TMPDIR"), "devnull=/dev/null", "/=/", ":=:", "$=$", "exe=",
 		"STORE="+filepath.Join(home, ".local/share/sandbox"),
-		"EXAMPLES="+filepath.Join(s.dir, "examples"),
+		"EXAMPLES="+filepath.Join(s.dir, "examples"), "REPO="+filepath.Join(s.dir, "repo"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"CACHE="+s.cache)
-	e.Setenv("PATH", filepath.Join(s.dir, "bin")+":"+e.Getenv("PATH"))
+	path := filepath.Join(s.dir, "bin") + ":" + e.Getenv("PATH")
+	if goTool, err := exec.LookPath("go"); err == nil {
+		path += ":" + filepath.Dir(goTool)
+	}
+	e.Setenv("PATH", path)
 	if d := os.Getenv("GOCOVERDIR"); d != "" {
 		e.Setenv("GOCOVERDIR", d)
 	}

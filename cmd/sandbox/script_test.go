@@ -135,13 +135,14 @@ func makeShared(dir string) error {
 	if err := os.CopyFS(filepath.Join(dir, "scripts"), os.DirFS("testdata/script")); err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("../../examples")); err != nil {
-		return err
+	// As a fresh clone would have it, with what is not committed yet.
+	const copyRepo = `mkdir "$1/repo" && cd ../.. && git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
+		xargs -0 sh -c 'for f; do [ ! -f "$f" ] || printf "%s\\0" "$f"; done' sh | tar --null -T - -cf - | tar -xf - -C "$1/repo" &&
+		ln -s repo/examples "$1/examples" && install -m 755 "$2" "$1/bin/script.test" && chmod -R a+rX "$1"`
+	if out, err := exec.Command("sh", "-c", copyRepo, "sh", dir, exe).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the repository: %w: %s", err, out)
 	}
-	if out, err := exec.Command("install", "-m", "755", exe, filepath.Join(dir, "bin", "script.test")).CombinedOutput(); err != nil {
-		return fmt.Errorf("install: %w: %s", err, out)
-	}
-	return exec.Command("chmod", "-R", "a+rX", dir).Run()
+	return nil
 }
 
 // sharedDir is made by TestMain and removed by it.

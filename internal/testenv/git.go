@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -40,6 +41,7 @@ func NewGitServer(root string, o GitOptions) (*GitServer, error) {
 			"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 			"GIT_CONFIG_KEY_1=http.receivepack", "GIT_CONFIG_VALUE_1=" + map[bool]string{true: "true", false: "false"}[o.Push]},
 		InheritEnv: []string{"PATH"},
+		Stderr:     io.Discard, // a repository that is not there is said there as well
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if o.User != "" {
