@@ -72,10 +72,18 @@ func (n lockNode) need() lockNode {
 
 // only refuses keys that are not among these.
 func (n lockNode) only(keys ...string) {
-	for k, v := range n.table() {
+	m, ok := n.v.(map[string]any)
+	if n.v != nil && !ok {
+		n.fail("a table was expected")
+	}
+	var unknown []string
+	for k := range m {
 		if !slices.Contains(keys, k) {
-			v.fail("unknown key")
+			unknown = append(unknown, k)
 		}
+	}
+	if len(unknown) > 0 {
+		n.sub(slices.Min(unknown), nil).fail("unknown key")
 	}
 }
 

@@ -3,6 +3,7 @@ package envfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -282,4 +283,23 @@ func FuzzLockRoundTrip(f *testing.F) {
 			t.Fatal("differs after the round trip")
 		}
 	})
+}
+
+// A lock of an ordinary size: 400 packages and 70 wheels.
+func BenchmarkReadLock(b *testing.B) {
+	l := exampleLock()
+	s := l.Sections["linux-amd64"]
+	for i := range 400 {
+		s.Debs = append(s.Debs, exampleDeb(fmt.Sprintf("package%d", i), "1.0-1"))
+	}
+	for i := range 70 {
+		s.Wheels = append(s.Wheels, WheelPin{Name: fmt.Sprintf("wheel%d", i), Version: "1", File: "f.whl", Size: 1, SHA256: hex64("c"), Index: "default"})
+	}
+	text := []byte(lockText(b, l))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := ReadLock("sandbox.lock", text); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
