@@ -30,37 +30,36 @@ func (r *release) has(path string) bool {
 
 // fetchIndex brings an index by its hash and inflates it. A Release may list forms that the server
 // does not have.
-func (l *Loader) fetchIndex(ctx context.Context, a *Archive, name string) (string, error) {
-	var last error
+func (l *Loader) fetchIndex(ctx context.Context, a *Archive, name string) (text string, from listedFile, err error) {
 	for _, ext := range indexForms {
 		f, ok := a.rel.Files[name+ext]
 		if !ok {
 			continue
 		}
+		from = listedFile{name + ext, f}
 		if f.size > maxIndex || a.rel.Files[name].size > maxIndex {
-			return "", fmt.Errorf("%s: %d bytes are too many", name+ext, max(f.size, a.rel.Files[name].size))
+			return "", from, fmt.Errorf("%s: %d bytes are too many", from.name, max(f.size, a.rel.Files[name].size))
 		}
-		plain := a.Source.base() + "/" + name + ext
-		urls := []string{plain}
+		urls := []string{a.Source.base() + "/" + from.name}
 		if a.rel.ByHash {
 			// The name in place changes when the mirror is updated; the one by hash stays a while.
-			urls = []string{a.Source.base() + "/" + path.Join(path.Dir(name), "by-hash/SHA256", f.sha256), plain}
+			urls = append([]string{a.Source.base() + "/" + path.Join(path.Dir(name), "by-hash/SHA256", f.sha256)}, urls...)
 		}
-		file, err := l.Get.Blob(ctx, f.sha256, f.size, urls, a.Name+"/"+name+ext)
+		var got *os.File
+		got, err = l.Get.Blob(ctx, f.sha256, f.size, urls, a.Name+"/"+from.name)
 		if errors.Is(err, ErrNotFound) {
-			last = err
 			continue
 		} else if err != nil {
-			return "", err
+			return "", from, err
 		}
-		text, err := inflateIndex(file, ext, a.rel.Files[name].size)
-		file.Close()
+		text, err = inflateIndex(got, ext, a.rel.Files[name].size)
+		got.Close()
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", name+ext, err)
+			err = fmt.Errorf("%s: %w", from.name, err)
 		}
-		return text, nil
+		return text, from, err
 	}
-	return "", last
+	return "", from, err
 }
 
 // inflateIndex reads the whole index. size is what the Release says it has, 0 if it does not say.

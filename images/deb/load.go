@@ -42,8 +42,16 @@ type Archive struct {
 	Signer     string   // fingerprint of the key; empty for a trusted source
 	Notes      []string // what the user should know, such as that the mirror went back in time
 
-	rel     *release
-	indexes []*index
+	rel         *release
+	indexes     []*index
+	releaseFile string // "InRelease" or "Release"
+	releaseData []byte
+	files       []listedFile // the indexes as they were fetched
+}
+
+type listedFile struct {
+	name string // below the Release
+	file
 }
 
 // Load fetches the Release of src, verifies it, and loads the package indexes for arch.
@@ -56,11 +64,13 @@ func (l *Loader) Load(ctx context.Context, src Source, arch string) (*Archive, e
 }
 
 // Indexes loads the package indexes of archives that [Loader.Release] or [Loader.Suite] verified,
-// all at once.
+// all at once. One that has its indexes already keeps them.
 func (l *Loader) Indexes(ctx context.Context, archives []*Archive, arch string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, a := range archives {
-		g.Go(func() error { return l.loadIndexes(ctx, a, arch) })
+		if a.indexes == nil {
+			g.Go(func() error { return l.loadIndexes(ctx, a, arch) })
+		}
 	}
 	return g.Wait()
 }
@@ -70,7 +80,8 @@ func (l *Loader) Release(ctx context.Context, src Source) (*Archive, error) {
 	if why := src.usable(); why != "" {
 		return nil, fmt.Errorf("apt source %s: %s", src, why)
 	}
-	text, signer, err := l.signedRelease(ctx, src)
+	a := &Archive{}
+	text, err := l.signedRelease(ctx, src, a)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +93,8 @@ func (l *Loader) Release(ctx context.Context, src Source) (*Archive, error) {
 		return nil, err
 	}
 	src.Origin = r.Origin
-	a := &Archive{
-		Name: r.name(src), Source: src, Origin: r.Origin, Label: r.Label, Suite: r.Suite, Codename: r.Codename,
-		Version: r.Version, Date: r.Date, Signer: signer, rel: r,
-	}
+	a.Name, a.Source, a.Origin, a.Label, a.Suite, a.Codename = r.name(src), src, r.Origin, r.Label, r.Suite, r.Codename
+	a.Version, a.Date, a.rel = r.Version, r.Date, r
 	if l.Seen != nil {
 		if last := l.Seen(a.Name, r.Date); last.After(r.Date) {
 			a.Notes = append(a.Notes, fmt.Sprintf("%s is of %s, but a release of %s was seen before: the mirror is behind, or somebody replays an old state",
@@ -110,59 +119,61 @@ func (l *Loader) root() string {
 }
 
 // signedRelease is the text of InRelease, or of Release with Release.gpg beside it for archives that
-// have no InRelease.
-func (l *Loader) signedRelease(ctx context.Context, src Source) (text, signer string, err error) {
+// have no InRelease. It notes in a what it was and who signed it.
+func (l *Loader) signedRelease(ctx context.Context, src Source, a *Archive) (text string, err error) {
 	var keys openpgp.EntityList
 	var files []string
 	if !src.Trusted {
 		if keys, files, err = src.keys(l.root()); err != nil {
-			return "", "", err
+			return "", err
 		}
 		if len(keys) == 0 {
-			return "", "", &SignatureError{src.base(), "no keyring at hand holds a key for it",
+			return "", &SignatureError{src.base(), "no keyring at hand holds a key for it",
 				"install the package with the archive's keys (debian-archive-keyring, ubuntu-keyring), or name a file with [image] keyring"}
 		}
 	}
-	data, err := l.Get.Get(ctx, src.base()+"/InRelease", maxRelease)
+	a.releaseFile = "InRelease"
+	a.releaseData, err = l.Get.Get(ctx, src.base()+"/InRelease", maxRelease)
 	if errors.Is(err, ErrNotFound) {
-		return l.detachedRelease(ctx, src, keys, files, err)
+		return l.detachedRelease(ctx, src, a, keys, files, err)
 	} else if err != nil {
-		return "", "", fmt.Errorf("release of %s: %w", src, err)
+		return "", fmt.Errorf("release of %s: %w", src, err)
 	}
-	text, signer, err = openInRelease(data, keys, l.now())
+	text, a.Signer, err = openInRelease(a.releaseData, keys, l.now())
 	if src.Trusted && text != "" {
-		return text, "", nil
+		a.Signer = ""
+		return text, nil
 	}
 	if err != nil {
-		return "", "", signatureError(src.base()+"/InRelease", err, files)
+		return "", signatureError(src.base()+"/InRelease", err, files)
 	}
-	return text, signer, nil
+	return text, nil
 }
 
-func (l *Loader) detachedRelease(ctx context.Context, src Source, keys openpgp.EntityList, files []string, notFound error) (string, string, error) {
+func (l *Loader) detachedRelease(ctx context.Context, src Source, a *Archive, keys openpgp.EntityList, files []string, notFound error) (string, error) {
 	data, err := l.Get.Get(ctx, src.base()+"/Release", maxRelease)
 	if errors.Is(err, ErrNotFound) {
 		err = notFound // of the name that an archive should have
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("release of %s: %w", src, err)
+		return "", fmt.Errorf("release of %s: %w", src, err)
 	}
+	a.releaseFile, a.releaseData = "Release", data
 	if src.Trusted {
-		return string(data), "", nil
+		return string(data), nil
 	}
 	sig, err := l.Get.Get(ctx, src.base()+"/Release.gpg", maxRelease)
 	if err != nil {
-		return "", "", fmt.Errorf("release of %s: %w", src, err)
+		return "", fmt.Errorf("release of %s: %w", src, err)
 	}
 	raw := packet.NewReader(bytes.NewReader(sig))
 	if b, err := armor.Decode(bytes.NewReader(sig)); err == nil {
 		raw = packet.NewReader(b.Body)
 	}
-	signer, err := checkSignatures(data, raw, keys, l.now())
-	if err != nil {
-		return "", "", signatureError(src.base()+"/Release.gpg", err, files)
+	if a.Signer, err = checkSignatures(data, raw, keys, l.now()); err != nil {
+		return "", signatureError(src.base()+"/Release.gpg", err, files)
 	}
-	return string(data), signer, nil
+	return string(data), nil
 }
 
 func signatureError(release string, err error, files []string) error {
@@ -207,11 +218,12 @@ func (l *Loader) loadIndexes(ctx context.Context, a *Archive, arch string) error
 			jobs = append(jobs, job{c, all})
 		}
 	}
-	a.indexes = make([]*index, len(jobs))
+	a.indexes, a.files = make([]*index, len(jobs)), make([]listedFile, len(jobs))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, j := range jobs {
 		g.Go(func() error {
-			text, err := l.fetchIndex(ctx, a, j.path)
+			text, from, err := l.fetchIndex(ctx, a, j.path)
+			a.files[i] = from
 			if err != nil {
 				return fmt.Errorf("package index of %s: %w", a.Source, err)
 			}

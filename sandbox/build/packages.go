@@ -209,11 +209,19 @@ func (b *Builder) debSources(ctx context.Context, base string, env *Env) ([]deb.
 		if err != nil {
 			return nil, err
 		}
-		var out []deb.Source
-		for _, a := range archives {
-			out = append(out, a.Source)
-		}
-		return out, nil
+		return append(sourcesOf(archives), b.fileSources()...), nil
 	}
-	return b.imageSources(env)
+	archives, err := b.imageArchives(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return append(sourcesOf(archives), b.fileSources()...), nil
+}
+
+func sourcesOf(archives []*deb.Archive) []deb.Source {
+	out := make([]deb.Source, len(archives))
+	for i, a := range archives {
+		out[i] = a.Source
+	}
+	return out
 }
