@@ -174,23 +174,27 @@ func (s *Store) collectBatch(ctx context.Context, out []candidate, f *Freed) err
 	if err != nil {
 		return err
 	}
-	// Should this process die, the next Open removes the folder.
-	defer t.lock.Close()
-	err = s.moveAway(ctx, out, t.path, f)
-	freed, rerr := removeAll(t.path)
-	f.Bytes += freed
-	return errors.Join(err, rerr)
+	defer t.close() // should this process die, the next Open does it
+	moved, err := s.moveAway(ctx, out, t.path)
+	for _, c := range moved {
+		freed, rerr := removeAll(c.path)
+		f.Bytes += freed
+		f.count(c.kind)
+		err = errors.Join(err, rerr)
+	}
+	return err
 }
 
-func (s *Store) moveAway(ctx context.Context, out []candidate, to string, f *Freed) error {
+// moveAway takes the names from those that nobody needs; their paths are then below to.
+func (s *Store) moveAway(ctx context.Context, out []candidate, to string) (moved []candidate, err error) {
 	gc, err := lock(ctx, s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_EX, s.waited("gc"))
 	if err != nil {
-		return err
+		return moved, err
 	}
 	defer gc.Close()
 	leased, err := s.leased()
 	if err != nil {
-		return err
+		return moved, err
 	}
 	for i, c := range out {
 		if leased[string(c.kind)+" "+c.name] {
@@ -201,9 +205,10 @@ func (s *Store) moveAway(ctx context.Context, out []candidate, to string, f *Fre
 			continue
 		}
 		if err != nil && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
-			return err
+			return moved, err
 		}
-		err = s.rename(c.path, to+"/"+strconv.Itoa(i))
+		path := to + "/" + strconv.Itoa(i)
+		err = s.rename(c.path, path)
 		if l != nil {
 			l.Close()
 		}
@@ -211,11 +216,11 @@ func (s *Store) moveAway(ctx context.Context, out []candidate, to string, f *Fre
 			continue
 		}
 		if err != nil {
-			return err
+			return moved, err
 		}
-		f.count(c.kind)
+		moved = append(moved, candidate{kind: c.kind, name: c.name, path: path})
 	}
-	return nil
+	return moved, nil
 }
 
 // removeLocks removes the lock files of makers that were killed; they are empty, but add up.

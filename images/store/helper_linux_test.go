@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // The test binary runs itself as other processes and as another user.
@@ -170,14 +172,17 @@ func helper(name string) error {
 		if _, err := s.Use(j.Name); err != nil {
 			return err
 		}
+		runtime.GC() // the mark holds although nobody refers to it
 		fmt.Println("used")
-		select {}
+		time.Sleep(time.Hour)
+		return nil
 	case "lease":
 		if err := s.leaseNames(KindLayer, j.Name); err != nil {
 			return err
 		}
 		fmt.Println("leased")
-		select {}
+		time.Sleep(time.Hour)
+		return s.Close()
 	case "blob": // begins a blob and holds it
 		w, err := s.NewBlob(DigestOf([]byte(j.Text)), int64(len(j.Text)))
 		if err != nil {
@@ -185,7 +190,8 @@ func helper(name string) error {
 		}
 		w.Write([]byte(j.Text[:len(j.Text)/2]))
 		fmt.Println("begun")
-		select {}
+		time.Sleep(time.Hour)
+		return w.Close()
 	case "read":
 		return readOnlyUse(s, j.Name, Digest(j.Text))
 	}

@@ -1,0 +1,203 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// One maker for a name, over goroutines and processes; the others get what it made.
+func TestOneMaker(t *testing.T) {
+	s := open(t, Options{})
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			out, err := call(t, "make", job{Dir: s.Dir(), Name: "abc", Text: fmt.Sprint("process ", i)}, false, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			if strings.TrimSpace(out) == "true" {
+				made.Add(1)
+			}
+		})
+		wg.Go(func() {
+			_, m, err := s.MakeLayer(context.Background(), "abc", func(dir string) error {
+				return os.WriteFile(dir+"/fs/file", []byte("goroutine"), 0o644)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if m {
+				made.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d makers", made.Load())
+	}
+	if l := left(t, s); len(l) > 0 {
+		t.Errorf("left: %v", l)
+	}
+}
+
+func TestMakerFails(t *testing.T) {
+	s := open(t, Options{})
+	bad := errors.New("bad input")
+	_, _, err := s.MakeLayer(context.Background(), "abc", func(dir string) error {
+		os.Mkdir(dir+"/fs/closed", 0)
+		return bad
+	})
+	if !errors.Is(err, bad) {
+		t.Errorf("error %v", err)
+	}
+	if _, ok := s.Layer("abc"); ok || len(left(t, s)) > 0 {
+		t.Errorf("something is left: %v", left(t, s))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	_, _, err = s.MakeLayer(ctx, "abc", func(string) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	makeLayer(t, s, "abc", "good")
+}
+
+func TestNamesAreNoPaths(t *testing.T) {
+	s := open(t, Options{})
+	for _, n := range []string{"", ".", "..", "a/b", "../x", "A", ".hidden", "a\x00b", strings.Repeat("a", 129), "ä"} {
+		if _, _, err := s.MakeLayer(context.Background(), n, func(string) error { return nil }); err == nil {
+			t.Errorf("made %q", n)
+		}
+		if _, ok := s.Layer(n); ok {
+			t.Errorf("found %q", n)
+		}
+		if s.SetDiffID(n, DigestOf(nil)) == nil || s.RemoveLayer(n) == nil {
+			t.Errorf("used %q", n)
+		}
+		if _, err := s.Use(n); err == nil {
+			t.Errorf("marked %q", n)
+		}
+	}
+}
+
+func TestFacts(t *testing.T) {
+	s := open(t, Options{})
+	a, b := DigestOf([]byte("a")), DigestOf([]byte("b"))
+	l, _, err := s.MakeLayer(context.Background(), "abc", func(dir string) error { return NoteDiffID(dir, a) })
+	if err != nil || l.DiffID != a {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	for _, d := range []Digest{b, b, a} {
+		if err := errors.Join(s.SetDiffID("abc", d), s.SetFiles("abc", d)); err != nil {
+			t.Fatal(err)
+		}
+		if l, _ := s.Layer("abc"); l.DiffID != d || l.Files() != d {
+			t.Errorf("%+v, files %s", l, l.Files())
+		}
+	}
+	if err := s.SetDiffID("none", a); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no layer: %v", err)
+	}
+	if err := s.SetDiffID("abc", "../../x"); err == nil {
+		t.Error("a diffID that is none")
+	}
+}
+
+func TestImageRecords(t *testing.T) {
+	s := open(t, Options{})
+	d := DigestOf(nil)
+	refs := []string{"a", "docker.io/library/debian:12", "host:5000/x@" + string(d), strings.Repeat("long/", 100), strings.Repeat("long/", 100) + "x", "../../etc/passwd", ".hidden", "Upper"}
+	for _, r := range refs {
+		for range 2 { // the second replaces the first
+			if err := s.PutImage(ImageRecord{Ref: r, Manifest: d, Config: d, Layers: []string{"x"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.Image(r); err != nil || got.Ref != r || got.Manifest != d {
+			t.Errorf("%q: %+v, %v", r, got, err)
+		}
+	}
+	all, err := s.Images()
+	if err != nil || len(all) != len(refs) {
+		t.Errorf("%d records, %v", len(all), err)
+	}
+	for _, r := range refs {
+		if err := s.RemoveImage(r); err != nil {
+			t.Error(err)
+		}
+		if err := s.RemoveImage(r); !errors.Is(err, ErrNotFound) {
+			t.Errorf("removed twice: %v", err)
+		}
+	}
+	if all, err := s.Images(); err != nil || len(all) > 0 {
+		t.Errorf("left: %v, %v", all, err)
+	}
+}
+
+// T-21: a record that cannot be read stops whoever wants to collect by it, and is named.
+func TestDamagedRecord(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "cut": `{"ref":"a`, "other": `{"x":1}`, "large": `{"ref":"` + strings.Repeat("a", recordMax) + `"}`} {
+		s := open(t, Options{})
+		p := s.Path(ImageRefs, "x.json")
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Images(); err == nil || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// T-18: each damaged thing is named, and nothing else.
+func TestVerify(t *testing.T) {
+	s := open(t, Options{})
+	good, bad := put(t, s, "good"), put(t, s, "bad")
+	makeLayer(t, s, "abc", "of abc")
+	makeLayer(t, s, "def", "of def")
+	check := func(l Layer) error {
+		b, err := os.ReadFile(l.FS + "/file")
+		if err == nil && !bytes.Equal(b, []byte("of "+l.Name)) {
+			err = fmt.Errorf("file is %q", b)
+		}
+		return err
+	}
+	verify := func() string {
+		var out []string
+		ds, err := s.Verify(context.Background(), VerifyOptions{Layer: check})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range ds {
+			out = append(out, string(d.Kind)+" "+d.Name)
+		}
+		return strings.Join(out, ", ")
+	}
+	if d := verify(); d != "" {
+		t.Fatalf("a good store: %s", d)
+	}
+	p, _ := s.BlobPath(bad)
+	os.Chmod(p, 0o644)
+	os.WriteFile(p, []byte("Bad"), 0o644)
+	os.WriteFile(s.Path(Layers, "def", "fs", "file"), []byte("x"), 0o644)
+	if d := verify(); d != "blob "+bad.Hex()+", layer def" {
+		t.Errorf("damage: %s", d)
+	}
+	if err := errors.Join(s.RemoveBlob(bad), s.RemoveLayer("def")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "bad")
+	makeLayer(t, s, "def", "of def")
+	if d := verify(); d != "" {
+		t.Errorf("after the repair: %s", d)
+	}
+	if !s.HasBlob(good, 4) {
+		t.Error("the good one is gone")
+	}
+}
