@@ -1,8 +1,6 @@
 package images_test
 
 import (
-	"archive/tar"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -206,31 +204,4 @@ func TestDir(t *testing.T) {
 	if _, err := im.Pull(t.Context(), img); !errors.As(err, &hash) && !errors.As(err, &size) {
 		t.Errorf("changed: %v", err)
 	}
-}
-
-func FuzzArchive(f *testing.F) {
-	blobs := registrytest.Blobs{}
-	d := blobs.Image(f, app(10))
-	dir := f.TempDir()
-	blobs.Layout(f, dir, map[string]registrytest.Descriptor{"v1": d})
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	if err := w.AddFS(os.DirFS(dir)); err != nil {
-		f.Fatal(err)
-	}
-	w.Close()
-	f.Add(buf.Bytes(), true)
-	f.Add(buf.Bytes(), false)
-	f.Fuzz(func(t *testing.T, b []byte, docker bool) {
-		path := filepath.Join(t.TempDir(), "x.tar")
-		if err := os.WriteFile(path, b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		kind := "oci-archive:"
-		if docker {
-			kind = "docker-archive:"
-		}
-		im, _ := client(t, images.Options{})
-		pull(t, im, kind+path)
-	})
 }

@@ -289,7 +289,7 @@ func TestMirrors(t *testing.T) {
 	main := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d, "v2": d})
 	mirror := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
 	broken := newFake(t, registrytest.Blobs{}, nil)
-	o := images.Options{Mirrors: map[string][]string{main.host(): {broken.host(), mirror.host()}}}
+	o := images.Options{Mirrors: map[string][]string{main.host(): {"127.0.0.1:1/prefix", broken.host(), mirror.host()}}}
 	im, _ := client(t, o)
 	if _, _, err := pull(t, im, main.ref("v1")); err != nil {
 		t.Fatal(err)

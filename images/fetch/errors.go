@@ -114,6 +114,9 @@ func SpeaksPlain(err error) bool {
 	return errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/"
 }
 
+// Unreachable tells errors from before anything was sent: no such host, nobody there.
+func Unreachable(err error) bool { return isDial(err) }
+
 // isDial tells errors from before anything was sent.
 func isDial(err error) bool {
 	var op *net.OpError

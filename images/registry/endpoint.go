@@ -26,6 +26,7 @@ type endpoint struct {
 	mu     sync.Mutex
 	scheme string            // "" = not known yet
 	auth   http.RoundTripper // nil = none was needed yet
+	down   bool              // it could not be reached
 	login  error             // what kept credentials from being found, for the message
 }
 

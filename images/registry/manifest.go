@@ -97,7 +97,7 @@ func check(b []byte, d oci.Descriptor) error {
 // verify what it gets.
 func (r *Repository) Open(ctx context.Context, d store.Digest, size, offset int64, what string) (*fetch.Body, error) {
 	var sources []fetch.Source
-	for _, e := range r.endpoints {
+	for _, e := range r.alive() {
 		sources = append(sources, e.source("/blobs/"+string(d), ""))
 	}
 	return r.c.fetch.Open(ctx, fetch.Request{Name: what, Sources: sources, Size: size, Offset: offset}), nil

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 
@@ -164,22 +163,29 @@ func (c *Client) endpoint(host, path string) (*endpoint, error) {
 // each asks one endpoint after the other until one answers; what the registry itself says counts.
 func (r *Repository) each(ctx context.Context, ask func(e *endpoint) error) error {
 	var err error
-	for i, e := range r.endpoints {
+	for _, e := range r.alive() {
 		if err = ask(e); err == nil || ctx.Err() != nil {
 			return err
 		}
-		if i < len(r.endpoints)-1 {
-			r.c.o.Log.Info("mirror does not have it", "mirror", e.repo.Name(), "err", err)
+		r.c.o.Log.Info("no answer that helps", "from", e.repo.Name(), "err", err)
+		if fetch.Unreachable(err) {
+			e.mu.Lock()
+			e.down = true
+			e.mu.Unlock()
 		}
 	}
 	return err
 }
 
-// mirrored tells the hosts that are asked, for messages.
-func (r *Repository) hosts() []string {
-	var out []string
-	for _, e := range r.endpoints {
-		out = append(out, e.repo.RegistryStr())
+// alive leaves out mirrors that could not be reached once, so that each request does not wait for them
+// again.
+func (r *Repository) alive() (out []*endpoint) {
+	for i, e := range r.endpoints {
+		e.mu.Lock()
+		if !e.down || i == len(r.endpoints)-1 {
+			out = append(out, e)
+		}
+		e.mu.Unlock()
 	}
-	return slices.Compact(out)
+	return out
 }
