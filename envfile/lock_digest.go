@@ -57,6 +57,12 @@ func (l *Lock) canonical(s *Section) []byte {
 		c.add("fetch", "to", p.To, "url", p.URL, "size", sizeText(p.Size), "sha256", p.SHA256,
 			"unpack", strconv.FormatBool(p.Unpack), "mode", strconv.FormatUint(uint64(p.Mode), 8))
 	}
+	for i, p := range s.Steps {
+		c.add("step", "n", strconv.Itoa(i), "run", p.Run, "workdir", p.Workdir, "network", onlyTrue(p.Network))
+		c.addList("step.arg", p.Args)
+		c.addMap("step.env", p.Env)
+		c.addMap("step.input", p.Inputs)
+	}
 	return c
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 func (n lockNode) section() *Section {
-	n.only("digest", "inputs", "config", "image", "toolchain", "deb", "wheel", "interpreter", "fetch", "built")
+	n.only("digest", "inputs", "config", "image", "toolchain", "deb", "wheel", "interpreter", "fetch", "step", "built")
 	n.at("digest").need().str(isDigest)
 	s := &Section{
 		Inputs: n.at("inputs").strMap(),
@@ -39,6 +39,9 @@ func (n lockNode) section() *Section {
 		f := e.fetch()
 		e.once(seen, "fetch", f.To)
 		s.Fetches = append(s.Fetches, f)
+	}
+	for _, e := range n.at("step").elems() {
+		s.Steps = append(s.Steps, e.step())
 	}
 	for key, b := range n.at("built").table() {
 		if s.Built == nil {
@@ -140,6 +143,22 @@ func (n lockNode) file() FilePin {
 		Size:   n.at("size").size(),
 		SHA256: n.at("sha256").need().str(isHash),
 	}
+}
+
+func (n lockNode) step() StepPin {
+	n.only("run", "args", "workdir", "network", "env", "inputs")
+	s := StepPin{
+		Run:     n.at("run").str(func(s string) bool { return s != "" && len(s) < 1<<20 }),
+		Args:    n.at("args").strs(),
+		Workdir: n.at("workdir").str(oneLine),
+		Network: n.at("network").boolean(),
+		Env:     n.at("env").strMap(),
+		Inputs:  n.at("inputs").strMap(),
+	}
+	if (s.Run == "") == (len(s.Args) == 0) {
+		n.fail("a step has either run or args")
+	}
+	return s
 }
 
 func (n lockNode) fetch() FetchPin {

@@ -44,8 +44,12 @@ func exampleLock() *Lock {
 					{Name: "numpy", Version: "2.2.1", File: "numpy-2.2.1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", Size: 16410000, SHA256: hex64("d"), Index: "default"},
 				},
 				Interpreters: []FilePin{{Name: "python", File: "cpython-3.12.tar.gz", URL: "https://files.example/cpython-3.12.tar.gz", Size: 5, SHA256: hex64("e")}},
-				Fetches:      []FetchPin{{URL: "https://files.example/w.bin", SHA256: hex64("f"), Size: 7, To: "/models/w.bin", Unpack: true, Mode: 0o755}},
-				Built:        map[string]BuiltLayer{hex64("7"): {DiffID: "sha256:" + hex64("6"), Files: "sha256:" + hex64("5")}, "k": {Files: "sha256:" + hex64("5")}},
+				Steps: []StepPin{
+					{Run: "make -C csrc\nmake install", Workdir: "csrc", Network: true, Env: map[string]string{"CFLAGS": "-O2"}, Inputs: map[string]string{"csrc/Makefile": "sha256:" + hex64("9")}},
+					{Args: []string{"ldconfig", "-v"}},
+				},
+				Fetches: []FetchPin{{URL: "https://files.example/w.bin", SHA256: hex64("f"), Size: 7, To: "/models/w.bin", Unpack: true, Mode: 0o755}},
+				Built:   map[string]BuiltLayer{hex64("7"): {DiffID: "sha256:" + hex64("6"), Files: "sha256:" + hex64("5")}, "k": {Files: "sha256:" + hex64("5")}},
 			},
 		},
 	}

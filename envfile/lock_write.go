@@ -90,6 +90,7 @@ func (t *tomlWriter) section(name, digest string, s *Section) {
 		}
 	}
 	t.pins(name, s)
+	t.steps(name, s.Steps)
 	if len(s.Built) > 0 {
 		t.header(name, "built")
 		for _, key := range slices.Sorted(maps.Keys(s.Built)) {
@@ -188,6 +189,27 @@ func (t *tomlWriter) pins(name string, s *Section) {
 		}
 		if f.Mode != 0 {
 			fmt.Fprintf(t, "mode = \"%04o\"\n", f.Mode)
+		}
+	}
+}
+
+// steps are in the order in which they run.
+func (t *tomlWriter) steps(name string, steps []StepPin) {
+	for _, s := range steps {
+		t.element(name, "step")
+		t.str("run", s.Run)
+		t.list("args", s.Args)
+		t.str("workdir", s.Workdir)
+		if s.Network {
+			t.WriteString("network = true\n")
+		}
+		if len(s.Env) > 0 {
+			t.header(name, "step", "env")
+			t.strs(s.Env)
+		}
+		if len(s.Inputs) > 0 {
+			t.header(name, "step", "inputs")
+			t.strs(s.Inputs)
 		}
 	}
 }

@@ -230,7 +230,7 @@ func (p *Project) lockInputs(f *envfile.File) (map[string]string, error) {
 // inputFiles lists every file of the project that the lock depends on, sorted: those that the env
 // file names and those that they include in turn.
 func (p *Project) inputFiles(f *envfile.File) ([]string, error) {
-	return envfile.AllInputFiles(f, func(name string) ([]byte, error) { return readSmall(filepath.Join(p.Dir, name)) })
+	return envfile.AllInputFiles(f, p.readInput)
 }
 
 func contains(list []string, s string) bool {
@@ -252,4 +252,15 @@ func aptStamps() []stamp {
 		}
 	}
 	return out
+}
+
+// readInput reads a file that the env file names. A committed link must not lead to a file of the
+// user's outside of the project.
+func (p *Project) readInput(name string) ([]byte, error) {
+	if filepath.IsLocal(name) {
+		if real, err := filepath.EvalSymlinks(filepath.Join(p.Dir, name)); err == nil && storeBelow(p.Dir, real) == "" {
+			return nil, fmt.Errorf("%s leads out of the project, to %s", name, real)
+		}
+	}
+	return readSmall(filepath.Join(p.Dir, name))
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -93,24 +94,29 @@ func (p *Project) File() (*envfile.File, error) {
 	if p.file != nil {
 		return p.file, nil
 	}
-	doc, err := envfile.Parse(EnvName, p.envSrc)
+	version := envfile.WithVersion(p.m.o.Version)
+	doc, err := envfile.Parse(EnvName, p.envSrc, version)
 	if err != nil {
 		return nil, err
 	}
 	opts := envfile.ResolveOptions{Profiles: p.o.Profiles, When: p.m.when(), User: p.m.user}
 	if p.localSrc != nil {
-		if opts.Local, err = envfile.ParseLocal(LocalName, p.localSrc); err != nil {
+		if opts.Local, err = envfile.ParseLocal(LocalName, p.localSrc, version); err != nil {
 			return nil, err
 		}
+		if err := p.notCommitted(LocalName); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.o.Network != "":
+		opts.Overrides = map[string]any{"network.mode": p.o.Network}
+	case p.o.Stranger:
+		opts.Overrides = map[string]any{"network.mode": "none"}
 	}
 	f, err := doc.Resolve(opts)
 	if err != nil {
 		return nil, err
-	}
-	if p.o.Network != "" {
-		f.Network.Mode = p.o.Network
-	} else if p.o.Stranger {
-		f.Network.Mode = "none"
 	}
 	if err := supported(f); err != nil {
 		return nil, err
@@ -133,7 +139,31 @@ func (p *Project) Root() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.EvalSymlinks(filepath.Join(p.Dir, f.Project.Root))
+	root, err := filepath.EvalSymlinks(filepath.Join(p.Dir, f.Project.Root))
+	if err != nil {
+		return "", err
+	}
+	// A root that is written as lying outside needs consent; one that only a committed link leads
+	// outside must not get around it.
+	if filepath.IsLocal(f.Project.Root) && root != p.Dir && storeBelow(p.Dir, root) == "" {
+		return "", fmt.Errorf("[project] root %s leads out of the project, to %s", f.Project.Root, root)
+	}
+	return root, nil
+}
+
+// notCommitted refuses a local file that came with the code: it could grant what only this machine's
+// user may.
+func (p *Project) notCommitted(name string) error {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		return nil
+	}
+	cmd := exec.Command(git, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "ls-files", "--error-unmatch", "--", name)
+	cmd.Dir = p.Dir
+	if cmd.Run() != nil { // not tracked, or no repository
+		return nil
+	}
+	return hint.With(fmt.Errorf("%s is committed: it binds things of one machine, and nobody else's may say so", name), "git rm --cached "+name)
 }
 
 // when answers the conditions that profiles may ask for.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
@@ -18,9 +19,9 @@ import (
 // trusted is what a user has agreed to for one project folder. It belongs to the user, not to the
 // store, which may be shared.
 type trusted struct {
-	Project string `json:"project"`
-	Wants   string `json:"wants"`         // digest of exactly what was shown
-	Own     bool   `json:"own,omitempty"` // made by this user with init: whatever it asks
+	Project string   `json:"project"`
+	Wants   []string `json:"wants"`         // digests of exactly what was shown, one for each set of profiles
+	Own     bool     `json:"own,omitempty"` // made by this user with init: whatever it asks
 }
 
 func (p *Project) trustFile() string {
@@ -40,7 +41,7 @@ func (p *Project) consent(c *compiled) error {
 	if err != nil {
 		return err
 	}
-	if t != nil && t.Project == p.Dir && (t.Own || t.Wants == c.Wants) {
+	if t != nil && t.Project == p.Dir && (t.Own || slices.Contains(t.Wants, c.Wants)) {
 		return nil
 	}
 	if p.o.Stranger {
@@ -99,7 +100,14 @@ func (p *Project) Trust() error {
 	if err != nil {
 		return err
 	}
-	return p.setTrust(trusted{Project: p.Dir, Wants: f.Wants().Digest()})
+	t, err := p.trust()
+	if err != nil || t == nil || t.Project != p.Dir {
+		t = &trusted{Project: p.Dir}
+	}
+	if d := f.Wants().Digest(); !slices.Contains(t.Wants, d) {
+		t.Wants = append(t.Wants, d)
+	}
+	return p.setTrust(*t)
 }
 
 // TrustOwn records that this user wrote the project.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/4cc2e759/sandbox/envfile"
 )
@@ -48,12 +49,13 @@ func wheelsOf(sec *envfile.Section) []envfile.WheelPin {
 	return out
 }
 
-// debIdentity is what of a .deb matters to a layer: its bytes and where it goes in the order.
+// debIdentity is what of a .deb matters to a layer: its bytes.
 func debIdentity(debs []envfile.DebPin) []string {
 	out := make([]string, len(debs))
 	for i, d := range debs {
 		out[i] = d.Name + " " + d.SHA256
 	}
+	slices.Sort(out) // dpkg gets them in this order, whatever the order of the lock
 	return out
 }
 
@@ -62,5 +64,6 @@ func wheelIdentity(wheels []envfile.WheelPin) []string {
 	for i, w := range wheels {
 		out[i] = w.File + " " + w.SHA256
 	}
+	slices.Sort(out)
 	return out
 }

@@ -188,6 +188,7 @@ func mount(in Inputs, key string, m envfile.Mount) (*spec.Op, error) {
 			return nil, fmt.Errorf("mount %s is a path of the project, and there is no project here", key)
 		}
 		op.Source = path.Join(in.Project.Dir, m.From)
+		op.Data = in.Project.Dir // what code left there as a link must not lead out
 	case "cache", "volume":
 		op.Source = in.Extra.Caches[key]
 	case "host":
