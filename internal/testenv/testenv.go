@@ -25,19 +25,20 @@ type condition struct {
 }
 
 var conditions = map[string]condition{
-	"userns":   {"this user may make user namespaces", once(probeUserns)},
-	"overlay":  {"overlay with userxattr works on the disk of temporary files", once(probeOverlay)},
-	"root":     {"the tests run as root", once(probeRoot)},
-	"users":    {"users " + WithSubuid + " (with a subuid range) and " + WithoutSubuid + " (without) exist", once(probeUsers)},
-	"subuid":   {"this user has a subuid range and newuidmap", once(probeSubuid)},
-	"git":      {"git and its http-backend", once(probeGit)},
-	"tmux":     {"tmux, for a real terminal", once(program("tmux"))},
-	"strace":   {"strace", once(program("strace"))},
-	"skopeo":   {"skopeo, to push images", once(program("skopeo"))},
-	"registry": {"docker-registry and htpasswd", once(programs("docker-registry", "htpasswd"))},
-	"busybox":  {"a static busybox", once(probeBusybox)},
-	"mirror":   {"the host's apt sources answer", once(probeMirror)},
-	"index":    {"pip's index of Python packages answers", once(probeIndex)},
+	"userns":     {"this user may make user namespaces", once(probeUserns)},
+	"overlay":    {"overlay with userxattr works on the disk of temporary files", once(probeOverlay)},
+	"root":       {"the tests run as root", once(probeRoot)},
+	"users":      {"users " + WithSubuid + " (with a subuid range) and " + WithoutSubuid + " (without) exist", once(probeUsers)},
+	"subuid":     {"this user has a subuid range and newuidmap", once(probeSubuid)},
+	"git":        {"git and its http-backend", once(probeGit)},
+	"tmux":       {"tmux, for a real terminal", once(program("tmux"))},
+	"strace":     {"strace", once(program("strace"))},
+	"skopeo":     {"skopeo, to push images", once(program("skopeo"))},
+	"registry":   {"docker-registry and htpasswd", once(programs("docker-registry", "htpasswd"))},
+	"mmdebstrap": {"mmdebstrap, the oracle of deb: bases", once(program("mmdebstrap"))},
+	"busybox":    {"a static busybox", once(probeBusybox)},
+	"mirror":     {"the host's apt sources answer", once(probeMirror)},
+	"index":      {"pip's index of Python packages answers", once(probeIndex)},
 }
 
 // Names lists the conditions, sorted.
