@@ -32,8 +32,9 @@ func BuildBytecode(ctx context.Context, c Bytecode) error {
 	b := c.Box
 	b.Upper, b.Work, b.Network = up, work, false
 	b.Env = append(b.Env, "PYTHONHASHSEED=0")
-	// -I and -S: neither the environment nor .pth files of the image take part.
-	args := append([]string{c.Python.Path, "-I", "-S", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"}, c.Dirs...)
+	// -I and -S: neither the environment nor .pth files of the image take part. -B: what compileall
+	// itself imports would else be written with times, and then be taken for done.
+	args := append([]string{c.Python.Path, "-I", "-S", "-B", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"}, c.Dirs...)
 	err := b.Run(ctx, args...)
 	var exit *ExitError
 	if errors.As(err, &exit) && exit.Code == 1 { // some module has a syntax error: test data, Python 2

@@ -65,6 +65,9 @@ func (u *uvRun) explain(ctx context.Context, out string) error {
 
 // noVersion names the versions that are nearest to the one asked for.
 func (u *uvRun) noVersion(ctx context.Context, name, cond, hints string) error {
+	if cond == "" {
+		cond = "that fits"
+	}
 	e := &ResolveError{"python package " + name + " has no version " + cond, hints}
 	m := uvExact.FindStringSubmatch(cond)
 	if m != nil {

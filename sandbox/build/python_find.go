@@ -64,7 +64,8 @@ func FindPython(st *layer.Stack, dirs []string) (Python, error) {
 			if err != nil {
 				return Python{}, fmt.Errorf("%s: %w", p.Path, err)
 			}
-			target.Full, p.Target = p.Full, target
+			target.Full = p.Full
+			p.Target = target
 			return p, nil
 		}
 	}

@@ -2,8 +2,11 @@ package build
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -173,7 +176,7 @@ func (u *uvRun) nameIndexes(ctx context.Context, pins []wheel.Pin) error {
 		if strings.HasPrefix(p.URL, "file:") || p.URL != "" && !strings.Contains(p.URL, "://") {
 			p.URL = ""
 		}
-		if len(names) <= 1 && !u.ownIndexes {
+		if len(names) <= 1 && !u.ownIndexes && p.SHA256 != "" {
 			p.Index = wheel.Default
 			continue
 		}
@@ -193,14 +196,31 @@ func (u *uvRun) nameIndex(ctx context.Context, p *wheel.Pin, names []string) err
 		if err == nil {
 			p.Index, p.URL = n, f.URL
 			if p.SHA256 == "" {
-				p.SHA256 = f.SHA256
+				p.SHA256, err = hashOf(f)
 			}
-			return nil
+			return err
 		}
 		errs = append(errs, err)
 	}
 	err := fmt.Errorf("%s: no index of this project has the file: %w", p.File, errors.Join(errs...))
 	return hint.With(err, "name the index that has it with [[python.index]]")
+}
+
+// hashOf is the hash of a file for which the resolver gave none: one in a folder of this machine.
+func hashOf(f wheel.File) (string, error) {
+	if f.SHA256 != "" {
+		return f.SHA256, nil
+	}
+	r, err := f.OpenLocal()
+	if err != nil {
+		return "", fmt.Errorf("the index gives no sha256 of %s", f.Name)
+	}
+	defer r.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // asOf is the moment up to which files count, for indexes that uv does not ask itself; zero is now.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/wheel"
-	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // uvRun is one resolution in progress.
@@ -26,6 +26,7 @@ type uvRun struct {
 	args       []string // of pip compile, beside its output
 	sources    []string // what it resolves: files
 	base       []wheel.Dist
+	binds      []BoxBind
 	ownIndexes bool // requirements files name indexes themselves
 }
 
@@ -65,7 +66,14 @@ func (u *uvRun) indexes(ctx context.Context) error {
 			}
 			list = append(list, "file://"+inside("index-"+x.Name))
 		case strings.HasPrefix(x.URL, "file:"):
-			return hint.With(fmt.Errorf("index %s lies in a folder of this machine: %s", x.Name, x), "other machines cannot find it there: serve it over http")
+			at, ok := u.localIndex(x)
+			switch {
+			case !ok: // named in a configuration, but not there
+			case x.Flat:
+				links = append(links, at)
+			default:
+				list = append(list, "file://"+at)
+			}
 		case x.Flat:
 			links = append(links, x.URL)
 		case x.URL != def:
@@ -94,6 +102,20 @@ func (u *uvRun) indexes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// localIndex shows a folder of this machine inside.
+func (u *uvRun) localIndex(x wheel.Index) (at string, ok bool) {
+	p, err := url.Parse(x.URL)
+	if err != nil {
+		return "", false
+	}
+	if fi, err := os.Stat(p.Path); err != nil || !fi.IsDir() {
+		return "", false
+	}
+	at = path.Join(BoxRun, fmt.Sprintf("folder-%d", len(u.binds)))
+	u.binds = append(u.binds, BoxBind{Source: p.Path, Target: at})
+	return at, true
 }
 
 // asks says whether anything is to be resolved beside a lock of the project.
@@ -146,31 +168,44 @@ func (u *uvRun) writeInputs(locked []wheel.Pin) error {
 	return u.stubs()
 }
 
+// mostTries bounds how often the resolver is asked which packages of the base have to move.
+const mostTries = 16
+
 // compile resolves. First everything that the base has is held at its version. Where that cannot be,
-// the packages that must move are found by letting go of all, and the rest is held again.
+// all is let go; what did not move is held again, and then what did move is held again one by one,
+// as far as it can be.
 func (u *uvRun) compile(ctx context.Context) ([]wheel.Pin, error) {
 	pins, err := u.once(ctx, u.base)
 	if err == nil || len(u.base) == 0 || !isResolveError(err) {
 		return pins, err
 	}
-	free, err := u.once(ctx, nil)
+	best, err := u.once(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	var hold []wheel.Dist
+	var hold, moved []wheel.Dist
 	for _, d := range u.base {
-		moved := slices.ContainsFunc(free, func(p wheel.Pin) bool {
+		if slices.ContainsFunc(best, func(p wheel.Pin) bool {
 			return wheel.Normalize(p.Name) == wheel.Normalize(d.Name) && !sameVersion(p.Version, d.Version)
-		})
-		if !moved {
+		}) {
+			moved = append(moved, d)
+		} else {
 			hold = append(hold, d)
 		}
 	}
-	pins, err = u.once(ctx, hold)
-	if isResolveError(err) {
-		return free, nil
+	for i, d := range moved {
+		if len(moved) == 1 || i == mostTries {
+			break
+		}
+		pins, err := u.once(ctx, append(slices.Clone(hold), d))
+		switch {
+		case err == nil:
+			best, hold = pins, append(hold, d)
+		case !isResolveError(err):
+			return nil, err
+		}
 	}
-	return pins, err
+	return best, nil
 }
 
 // once runs uv with some of the base's packages held at their versions.
@@ -212,6 +247,13 @@ func (u *uvRun) preferences() error {
 	for n, v := range u.r.Prefer {
 		want[wheel.Normalize(n)] = v
 	}
+	if len(want) == 0 {
+		err := os.Remove(filepath.Join(u.r.Temp, "pylock.toml"))
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
 	names := make([]string, 0, len(want))
 	for n := range want {
 		names = append(names, n)
@@ -236,6 +278,7 @@ func (u *uvRun) uv(ctx context.Context, args ...string) error {
 		BoxBind{Source: u.r.Dir, Target: path.Join(BoxRun, "project")},
 		BoxBind{Source: u.r.Temp, Target: path.Join(BoxRun, "work"), Write: true},
 		BoxBind{Source: u.r.Cache, Target: path.Join(BoxRun, "uv-cache"), Write: true})
+	b.Binds = append(b.Binds, u.binds...)
 	if u.r.CA != "" {
 		b.Binds = append(b.Binds, BoxBind{Source: u.r.CA, Target: path.Join(BoxRun, "ca.pem")})
 	}
