@@ -7,11 +7,14 @@ package main
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/4cc2e759/sandbox/sandbox/check"
 )
 
 func main() {
 	check.Init() // does not return in a child of a probe
+	// Layers must come out the same for everybody; what is private lies in folders made 0700.
+	syscall.Umask(0o022)
 	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
