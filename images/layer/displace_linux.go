@@ -113,7 +113,7 @@ func (x *extractor) sub(root int, path string, flags int) (int, error) {
 	if path == "" {
 		path = "."
 	}
-	return openPlain(root, path, flags|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	return openBeneath(root, path, flags|unix.O_DIRECTORY)
 }
 
 func (x *extractor) displaceFiles(root int, path, real string) (dirs []string, err error) {

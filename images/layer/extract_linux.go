@@ -55,10 +55,7 @@ type dirAttrs struct {
 	sec, nsec int64
 }
 
-const (
-	openDirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
-	createFlags  = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-)
+const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 func newExtractor(dir string, o ApplyOptions) (*extractor, error) {
 	path := filepath.Join(dir, "fs")

@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -151,6 +153,12 @@ func helper(name string) error {
 		if err = in.Decode(&j.applyJob); err == nil {
 			out, err = applyToFullDisk(j.applyJob)
 		}
+	case "old":
+		if err = in.Decode(&j.applyJob); err == nil {
+			if err = denyOpenat2(); err == nil {
+				out, err = applyAndBack(j.applyJob)
+			}
+		}
 	case "look":
 		if err = in.Decode(&j.lookJob); err == nil {
 			out, err = mountAndLook(j.lookJob)
@@ -194,6 +202,30 @@ func applyAndBack(j applyJob) (Info, error) {
 		return info, errors.New("reassembled bytes differ")
 	}
 	return info, nil
+}
+
+// denyOpenat2 makes this process one on an old kernel.
+func denyOpenat2() error {
+	const errno = 0x00050000 // SECCOMP_RET_ERRNO
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_OPENAT2, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: errno | uint32(unix.ENOSYS)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000}, // SECCOMP_RET_ALLOW
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	// SECCOMP_SET_MODE_FILTER for all threads
+	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, 1, 1, uintptr(unsafe.Pointer(&prog))); e != 0 {
+		return e
+	}
+	if _, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{}); err != unix.ENOSYS {
+		return fmt.Errorf("openat2 still works: %v", err)
+	}
+	return nil
 }
 
 // applyToFullDisk says how it failed.

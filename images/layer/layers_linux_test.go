@@ -147,6 +147,30 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// Without openat2 the same comes out.
+func TestLayersOnAnOldKernel(t *testing.T) {
+	for _, c := range layersCases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := makeTar(t, c.layers[len(c.layers)-1]...)
+			var seen [2]string
+			for i, helper := range []string{"apply", "old"} {
+				d := newLayer(t)
+				give(t, d)
+				err := asUser(t, false, helper, applyJob{Dir: d, Tar: b, Umask: 0o022}, nil)
+				view, derr := describe(d + "/fs")
+				if derr != nil {
+					t.Fatal(derr)
+				}
+				seen[i] = fmt.Sprint(view, strings.ReplaceAll(fmt.Sprint(err), d, ""))
+			}
+			if seen[0] != seen[1] {
+				t.Errorf("with openat2\n %s\nwithout\n %s", seen[0], seen[1])
+			}
+		})
+	}
+}
+
 func compare(t *testing.T, who string, view map[string]string, want string) {
 	t.Helper()
 	var lines []string

@@ -96,11 +96,7 @@ func mode(fd int) uint32 {
 
 // path opens a file by its path below the root; no component may be a link.
 func (l *lender) path(name string, flags int) (int, error) {
-	fd, err := openBeneath(l.root, name, uint64(flags|unix.O_CLOEXEC))
-	switch err {
-	case unix.ENOSYS, unix.EPERM:
-		fd, err = openPlain(l.root, name, flags|unix.O_CLOEXEC)
-	}
+	fd, err := openBeneath(l.root, name, flags)
 	if err != unix.EACCES || l.super {
 		return fd, err
 	}

@@ -6,24 +6,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openInRoot opens name below root as a container with that root would: links are followed, an absolute
-// one starts at root, ".." does not leave it.
-func openInRoot(root int, name string, flags uint64) (int, error) {
-	how := unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+const openDirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+
+// openBeneath opens name below root; no component may be a symbolic link.
+func openBeneath(root int, name string, flags int) (int, error) {
+	how := unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
 	for {
 		fd, err := unix.Openat2(root, name, &how)
 		switch err {
 		case unix.EINTR, unix.EAGAIN:
 			continue
-		case unix.ENOSYS, unix.EPERM:
-			return openPlain(root, name, int(flags))
+		case unix.ENOSYS, unix.EPERM: // an old kernel, or a seccomp filter that does not know it
+			return openPlain(root, name, flags|unix.O_CLOEXEC)
 		}
 		return fd, err
 	}
 }
 
-// openPlain opens name below root step by step and follows no link at all: for kernels and seccomp
-// filters without openat2, and paths that are known to have no links.
+// openPlain is openBeneath step by step.
 func openPlain(root int, name string, flags int) (int, error) {
 	cur := root
 	for {
@@ -44,4 +47,15 @@ func openPlain(root int, name string, flags int) (int, error) {
 		}
 		cur, name = fd, rest
 	}
+}
+
+func dup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
+
+func readlink(dir int, name string) (string, error) {
+	buf := make([]byte, 4096)
+	n, err := unix.Readlinkat(dir, name, buf)
+	if err == nil && n == 0 {
+		err = unix.ENOENT
+	}
+	return string(buf[:max(n, 0)]), err
 }

@@ -66,25 +66,13 @@ func (x *extractor) openParent(name string, cause *entry) (place, error) {
 	if err == nil {
 		return place{fd: fd, real: name, plain: true}, nil
 	}
-	// Missing parts, links, or a kernel or sandbox without openat2: go step by step.
-	return x.walk(name, cause)
-}
-
-// openBeneath opens name below root; no component may be a symbolic link.
-func openBeneath(root int, name string, flags uint64) (int, error) {
-	how := unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
-	for {
-		fd, err := unix.Openat2(root, name, &how)
-		if err != unix.EINTR && err != unix.EAGAIN {
-			return fd, err
-		}
-	}
+	return x.walk(name, cause) // there are links, or parts are missing
 }
 
 const maxLinks = 40
 
 // walk opens name component by component. A link starts over with its target; ".." of a target never
-// leaves the root.
+// leaves the root. What is missing is made, or with cause nil is unix.ENOENT.
 func (x *extractor) walk(name string, cause *entry) (place, error) {
 	todo := strings.Split(name, "/")
 	var real []string
@@ -102,7 +90,7 @@ func (x *extractor) walk(name string, cause *entry) (place, error) {
 		}
 		if c == ".." {
 			real = real[:max(len(real)-1, 0)]
-			fd, err := x.reopen(real)
+			fd, err := x.openReal(real)
 			if err != nil {
 				return place{}, err
 			}
@@ -141,21 +129,12 @@ func (x *extractor) walk(name string, cause *entry) (place, error) {
 	return place{fd: fd, real: path, plain: path == name}, err
 }
 
-func dup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
-
-// reopen opens a path that has no links, step by step.
-func (x *extractor) reopen(real []string) (int, error) {
-	fd, err := dup(x.root)
-	for _, c := range real {
-		if err != nil {
-			break
-		}
-		var next int
-		next, err = unix.Openat(fd, c, openDirFlags|unix.O_NOFOLLOW, 0)
-		unix.Close(fd)
-		fd = next
+// openReal opens a path that was found to have no links.
+func (x *extractor) openReal(real []string) (int, error) {
+	if len(real) == 0 {
+		return dup(x.root)
 	}
-	return fd, err
+	return openBeneath(x.root, strings.Join(real, "/"), openDirFlags)
 }
 
 // step looks at one component: a link's target, or "" for a folder, which is made if it is missing.
@@ -163,7 +142,7 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 	var st unix.Stat_t
 	err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
-	case err == unix.ENOENT:
+	case err == unix.ENOENT && cause != nil:
 		return "", x.makeParent(dir, name, path, false, cause)
 	case err != nil:
 		return "", err
@@ -174,6 +153,9 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 	case unix.S_IFLNK:
 		return readlink(dir, name)
 	case unix.S_IFCHR: // a whiteout of this layer: what it hides stays hidden
+		if cause == nil {
+			return "", unix.ENOENT
+		}
 		if err := unix.Unlinkat(dir, name, 0); err != nil {
 			return "", err
 		}
@@ -191,13 +173,4 @@ func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *e
 		return setOpaque(dir, name)
 	}
 	return nil
-}
-
-func readlink(dir int, name string) (string, error) {
-	buf := make([]byte, 4096)
-	n, err := unix.Readlinkat(dir, name, buf)
-	if err == nil && n == 0 {
-		err = unix.ENOENT
-	}
-	return string(buf[:max(n, 0)]), err
 }

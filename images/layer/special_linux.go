@@ -210,7 +210,12 @@ func (x *extractor) target(name string) (int, error) {
 	if name == "" {
 		return dup(x.root)
 	}
-	return openInRoot(x.root, name, openDirFlags)
+	fd, err := openBeneath(x.root, name, openDirFlags)
+	if err == nil {
+		return fd, nil
+	}
+	p, err := x.walk(name, nil)
+	return p.fd, err
 }
 
 func (x *extractor) noted(e *entry) bool {

@@ -167,11 +167,7 @@ func (s *Stack) openAt(root int, real string, flags int) (int, error) {
 	if real == "" {
 		real = "."
 	}
-	fd, err := openBeneath(root, real, uint64(flags))
-	if err == unix.ENOSYS || err == unix.EPERM {
-		return openPlain(root, real, flags)
-	}
-	return fd, err
+	return openBeneath(root, real, flags)
 }
 
 // resolve follows path. On fs.ErrNotExist real is where it would be.
