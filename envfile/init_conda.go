@@ -1,9 +1,10 @@
 package envfile
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // What conda packages are called elsewhere. Only those of which one can be sure: the rest is reported.
@@ -29,7 +30,7 @@ func condaNames() map[string]string {
 	return m
 }
 
-var condaSpec = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9_.-]+)\s*(.*)$`)
+var condaSpec = lazyregexp.New(`^(?:[\w./-]+::)?([A-Za-z0-9_.-]+)\s*(.*)$`)
 
 // conda reads environment.yml: its pip section as it is, and of the rest what has a known name.
 func (s *suggestion) conda() {

@@ -3,9 +3,10 @@ package envfile
 import (
 	"encoding/json"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // dockerfile takes a Dockerfile's last base, the packages that it installs with apt, its variables
@@ -62,7 +63,7 @@ type dockerText struct {
 	lines []dockerLine
 }
 
-var dockerVar = regexp.MustCompile(`\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))`)
+var dockerVar = lazyregexp.New(`\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))`)
 
 func readDockerfile(text string) dockerText {
 	d := dockerText{args: map[string]string{}}
@@ -135,7 +136,7 @@ func (d dockerText) last() []dockerLine {
 	return nil
 }
 
-var dockerSplit = regexp.MustCompile(`&&|\|\||;|\|`)
+var dockerSplit = lazyregexp.New(`&&|\|\||;|\|`)
 
 // dockerRun takes the packages out of a RUN line; it gives 1 where something else is in it.
 func (s *suggestion) dockerRun(line string) (left int) {
@@ -202,7 +203,7 @@ func (s *suggestion) dockerPip(words []string) (left int) {
 	return 0
 }
 
-var dockerEnvPair = regexp.MustCompile(`(\w+)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)`)
+var dockerEnvPair = lazyregexp.New(`(\w+)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)`)
 
 func (s *suggestion) dockerEnv(d dockerText, rest string) {
 	pairs := dockerEnvPair.FindAllStringSubmatch(rest, -1)

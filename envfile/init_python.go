@@ -2,14 +2,14 @@ package envfile
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile/toolchain"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
-var pythonVersionLine = regexp.MustCompile(`^(?:cpython-|python-)?(3\.\d+)(\.\d+)?$`)
+var pythonVersionLine = lazyregexp.New(`^(?:cpython-|python-)?(3\.\d+)(\.\d+)?$`)
 
 // pythonVersion asks the files in the order of how deliberately they say it.
 func (s *suggestion) pythonVersion() {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // InitResult is what init wrote and could not take over.
@@ -63,7 +63,7 @@ func (m *Manager) Init(dir, base string, force bool) (*InitResult, error) {
 	return &InitResult{path, notes}, p.TrustOwn()
 }
 
-var baseLine = regexp.MustCompile(`(?m)^base\s*=\s*"[^"]*"`)
+var baseLine = lazyregexp.New(`(?m)^base\s*=\s*"[^"]*"`)
 
 // withBase puts another base into a fresh env file.
 func withBase(src []byte, base string) ([]byte, error) {

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
 
@@ -50,7 +50,7 @@ type State struct {
 // ErrRunning says that a sandbox of this name is in use.
 var ErrRunning = errors.New("sandbox is running")
 
-var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+var nameRE = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 // CheckName refuses names that could not be a folder or a host name.
 func CheckName(name string) error {

@@ -5,6 +5,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 const dpkgStatus = "/var/lib/dpkg/status"
@@ -92,8 +94,8 @@ func (t *tree) condaVersion(names ...string) []Finding {
 }
 
 var (
-	torchVersion = regexp.MustCompile(`(?m)^__version__(?:\s*:[^=\n]*)?\s*=\s*['"]([^'"\n]+)['"]`)
-	torchCUDA    = regexp.MustCompile(`(?m)^cuda(?:\s*:[^=\n]*)?\s*=\s*['"]([^'"\n]+)['"]`)
+	torchVersion = lazyregexp.New(`(?m)^__version__(?:\s*:[^=\n]*)?\s*=\s*['"]([^'"\n]+)['"]`)
+	torchCUDA    = lazyregexp.New(`(?m)^cuda(?:\s*:[^=\n]*)?\s*=\s*['"]([^'"\n]+)['"]`)
 )
 
 // torchModule is the version.py of the torch that Python imports.

@@ -5,9 +5,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
-var pythonBinary = regexp.MustCompile(`^python3\.(\d+)$`)
+var pythonBinary = lazyregexp.New(`^python3\.(\d+)$`)
 
 // interpreter finds the python3 that comes first on the path.
 func (t *tree) interpreter() {
@@ -86,7 +88,7 @@ func sitesOf(prefix, short string, debian bool) []string {
 	return []string{path.Join(prefix, "lib", "python"+short, "site-packages"), path.Join(prefix, "lib64", "python"+short, "site-packages")}
 }
 
-var patchLevel = regexp.MustCompile(`(?m)^#define\s+PY_VERSION\s+"([0-9A-Za-z.+]+)"`)
+var patchLevel = lazyregexp.New(`(?m)^#define\s+PY_VERSION\s+"([0-9A-Za-z.+]+)"`)
 
 // pythonVersion looks for the whole version of an interpreter whose first two numbers are known.
 func (t *tree) pythonVersion(prefix, short string, debian bool) string {
@@ -116,8 +118,8 @@ func pythonFiles(t *tree) []Finding {
 }
 
 var (
-	distInfo = regexp.MustCompile(`^(.+?)-([^-]+)\.dist-info$`)
-	eggInfo  = regexp.MustCompile(`^(.+?)-([^-]+)(?:-py3(?:\.\d+)?)?(?:-[a-z].*)?\.egg-info$`)
+	distInfo = lazyregexp.New(`^(.+?)-([^-]+)\.dist-info$`)
+	eggInfo  = lazyregexp.New(`^(.+?)-([^-]+)(?:-py3(?:\.\d+)?)?(?:-[a-z].*)?\.egg-info$`)
 )
 
 // distributions lists what Python sees: the first folder that has a distribution counts.
@@ -134,7 +136,7 @@ func (t *tree) distributions() {
 			pattern string
 			re      *regexp.Regexp
 			meta    []string
-		}{{"*.dist-info", distInfo, []string{"METADATA"}}, {"*.egg-info", eggInfo, []string{"PKG-INFO", ""}}} {
+		}{{"*.dist-info", distInfo.Compiled(), []string{"METADATA"}}, {"*.egg-info", eggInfo.Compiled(), []string{"PKG-INFO", ""}}} {
 			for _, name := range t.names(site, kind.pattern) {
 				m := kind.re.FindStringSubmatch(name)
 				if m == nil {
@@ -168,7 +170,7 @@ func (t *tree) metadata(dist, dir string, files []string) {
 	}
 }
 
-var nameMarks = regexp.MustCompile(`[-_.]+`)
+var nameMarks = lazyregexp.New(`[-_.]+`)
 
 // normal is a distribution's name as indexes compare it.
 func normal(s string) string {

@@ -2,9 +2,10 @@ package toolchain
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Tool is one name of [toolchain]: where it can come from, what shows that it is there, and what it
@@ -92,7 +93,7 @@ func Lookup(name string) (Tool, bool) {
 	return Tool{}, false
 }
 
-var versionInText = regexp.MustCompile(`\d+(?:\.\d+)+(?:(?:a|b|rc|\.?post|\.?dev)\d+)?(?:\+[A-Za-z0-9.]+)?|\d+`)
+var versionInText = lazyregexp.New(`\d+(?:\.\d+)+(?:(?:a|b|rc|\.?post|\.?dev)\d+)?(?:\+[A-Za-z0-9.]+)?|\d+`)
 
 // Read takes the version out of what a probe of the tool printed; "" if there is none.
 func (p Probe) Read(out string) string {

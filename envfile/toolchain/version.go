@@ -3,9 +3,10 @@ package toolchain
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Version is a version as Python, Debian's upstreams and NVIDIA write them.
@@ -15,7 +16,7 @@ type Version struct {
 	Local   string // what follows "+": "cu124"
 }
 
-var versionText = regexp.MustCompile(`^[vV]?(?:\d+!)?(\d+(?:\.\d+)*)[-_.]?((?i:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?\d*(?:\.?dev\d*)?)?(?:\+([A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*))?$`)
+var versionText = lazyregexp.New(`^[vV]?(?:\d+!)?(\d+(?:\.\d+)*)[-_.]?((?i:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?\d*(?:\.?dev\d*)?)?(?:\+([A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*))?$`)
 
 // ParseVersion reads "2.5.1", "2.6.0a0+git123", "12.4.127", "2.5.1+cu124".
 func ParseVersion(s string) (Version, error) {
@@ -50,7 +51,7 @@ func Upstream(deb string) string {
 	return strings.ReplaceAll(upstreamText.FindString(s), "~", "")
 }
 
-var upstreamText = regexp.MustCompile(`^\d+(?:\.\d+)*(?:~?(?:a|b|rc|alpha|beta|dev)\.?\d+)?`)
+var upstreamText = lazyregexp.New(`^\d+(?:\.\d+)*(?:~?(?:a|b|rc|alpha|beta|dev)\.?\d+)?`)
 
 // Compare orders versions; what follows "+" does not count.
 func (v Version) Compare(w Version) int {

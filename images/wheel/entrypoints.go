@@ -2,16 +2,17 @@ package wheel
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // script is one entry point that becomes a file in bin.
 type script struct{ name, module, attr string }
 
 var (
-	entryName = regexp.MustCompile(`^[A-Za-z0-9_.+-][A-Za-z0-9_.+ -]*$`)
-	entryRef  = regexp.MustCompile(`^([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*:\s*([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*(?:\[.*\])?$`)
+	entryName = lazyregexp.New(`^[A-Za-z0-9_.+-][A-Za-z0-9_.+ -]*$`)
+	entryRef  = lazyregexp.New(`^([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*:\s*([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*(?:\[.*\])?$`)
 )
 
 // parseEntryPoints gives the console and GUI scripts of entry_points.txt, in the order written. What

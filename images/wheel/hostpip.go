@@ -10,9 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // pipModels is where pip keeps the address of its index.
@@ -141,7 +142,7 @@ func PipDefault(path string) (string, error) {
 	return PipModelsDefault(b)
 }
 
-var pipIndexRE = regexp.MustCompile(`(?m)^PyPI\s*=\s*PackageIndex\(\s*["']([^"'\s]+)["']`)
+var pipIndexRE = lazyregexp.New(`(?m)^PyPI\s*=\s*PackageIndex\(\s*["']([^"'\s]+)["']`)
 
 // PipModelsDefault reads the address from the text of pip's models/index.py.
 func PipModelsDefault(src []byte) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 
 const hashA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -148,64 +149,75 @@ func TestLocalFolders(t *testing.T) {
 	}
 }
 
+// indexWorld is a made-up machine, with files written as they are asked for.
+type indexWorld struct {
+	t         *testing.T
+	home, etc string
+	env       map[string]string
+	Settings
+}
+
+func newIndexWorld(t *testing.T) *indexWorld {
+	w := &indexWorld{t: t, home: t.TempDir(), etc: t.TempDir()}
+	w.env = map[string]string{"HOME": w.home}
+	w.Settings = Settings{Getenv: func(k string) string { return w.env[k] }, Etc: w.etc}
+	return w
+}
+
+func (w *indexWorld) write(p, s string) {
+	w.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(s), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// def says what the default index has to be, and where it has to come from.
+func (w *indexWorld) def(want, from string) {
+	w.t.Helper()
+	set, err := Indexes(context.Background(), w.Settings)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	x, err := set.Default()
+	if want == "" && !errors.Is(err, ErrNoIndex) || want != "" && (err != nil || x.URL != want || !strings.Contains(set.From, from)) {
+		w.t.Errorf("default = %s from %s, want %s from %s (%v)", x.URL, set.From, want, from, err)
+	}
+}
+
+// Each place wins over those before it.
 func TestIndexesOrder(t *testing.T) {
-	home, etc := t.TempDir(), t.TempDir()
-	write := func(p, s string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(s), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	env := map[string]string{"HOME": home}
-	s := Settings{Getenv: func(k string) string { return env[k] }, Etc: etc}
-	def := func(want, from string) {
-		t.Helper()
-		set, err := Indexes(context.Background(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x, err := set.Default()
-		if want == "" {
-			if !errors.Is(err, ErrNoIndex) {
-				t.Errorf("default = %v, %v", x, err)
-			}
-			return
-		}
-		if x.URL != want || !strings.Contains(set.From, from) {
-			t.Errorf("default = %s from %s, want %s from %s (%v)", x.URL, set.From, want, from, err)
-		}
-	}
-	def("", "")
+	w := newIndexWorld(t)
+	w.def("", "")
 	pip := filepath.Join(t.TempDir(), "pip")
-	write(filepath.Join(pip, "_internal/models/index.py"), "x = 1\nPyPI = PackageIndex(\"https://pip.invalid/\", file_storage_domain=\"f.invalid\")\n")
-	s.Pips = []string{"/nonexistent.whl", pip}
-	def("https://pip.invalid/simple", pip)
+	w.write(filepath.Join(pip, "_internal/models/index.py"), "x = 1\nPyPI = PackageIndex(\"https://pip.invalid/\", file_storage_domain=\"f.invalid\")\n")
+	w.Pips = []string{"/nonexistent.whl", pip}
+	w.def("https://pip.invalid/simple", pip)
 	whl := filepath.Join(t.TempDir(), "pip-1-py3-none-any.whl")
 	writeZip(t, whl, []entry{{name: pipModels, body: "PyPI = PackageIndex(\n    'https://whl.invalid', file_storage_domain='x')\n"}})
-	s.Pips = []string{whl}
-	def("https://whl.invalid/simple", whl)
-	write(filepath.Join(etc, "uv/uv.toml"), "[[index]]\nurl = \"https://uvtoml.invalid/s\"\ndefault = true\n[[index]]\nurl='https://secret.invalid'\nexplicit=true\n[pip]\nextra-index-url=['https://extra.invalid/s/']\n")
-	def("https://uvtoml.invalid/s", "uv.toml")
-	write(filepath.Join(etc, "pip.conf"), "[global]\nindex-url = https://etc.invalid/s\nfind-links =\n    /wheels\n    https://links.invalid/x\n")
-	def("https://etc.invalid/s", "pip.conf")
-	write(filepath.Join(home, ".config/pip/pip.conf"), "[global]\n; c\nindex_url: https://home.invalid/s\n[install]\nextra-index-url=https://e1.invalid\n  https://e2.invalid\n")
-	def("https://home.invalid/s", ".config/pip")
-	env["PIP_INDEX_URL"] = "https://pipvar.invalid/s"
-	def("https://pipvar.invalid/s", "PIP_")
-	env["UV_DEFAULT_INDEX"] = "https://uvvar.invalid/s/"
-	env["UV_INDEX"] = "name=https://named.invalid/s https://u:p@plain.invalid/s"
-	def("https://uvvar.invalid/s", "UV_")
-	s.User = map[string]string{Default: "https://user.invalid/s", "corp": "https://u:p@mirror.invalid/s"}
-	def("https://user.invalid/s", "user")
-	s.File = []Index{{Name: "corp", URL: "https://corp.invalid/s", Only: []string{"Corp_Lib"}}, {Name: Default, URL: "https://file.invalid/s"}}
-	def("https://file.invalid/s", "sandbox.toml")
-	s.User[Default] = "https://u:p@file.invalid/s"
-	def("https://u:p@file.invalid/s", "sandbox.toml")
+	w.Pips = []string{whl}
+	w.def("https://whl.invalid/simple", whl)
+	w.write(filepath.Join(w.etc, "uv/uv.toml"), "[[index]]\nurl = \"https://uvtoml.invalid/s\"\ndefault = true\n[[index]]\nurl='https://secret.invalid'\nexplicit=true\n[pip]\nextra-index-url=['https://extra.invalid/s/']\n")
+	w.def("https://uvtoml.invalid/s", "uv.toml")
+	w.write(filepath.Join(w.etc, "pip.conf"), "[global]\nindex-url = https://etc.invalid/s\nfind-links =\n    /wheels\n    https://links.invalid/x\n")
+	w.def("https://etc.invalid/s", "pip.conf")
+	w.write(filepath.Join(w.home, ".config/pip/pip.conf"), "[global]\n; c\nindex_url: https://home.invalid/s\n[install]\nextra-index-url=https://e1.invalid\n  https://e2.invalid\n")
+	w.def("https://home.invalid/s", ".config/pip")
+	w.env["PIP_INDEX_URL"] = "https://pipvar.invalid/s"
+	w.def("https://pipvar.invalid/s", "PIP_")
+	w.env["UV_DEFAULT_INDEX"] = "https://uvvar.invalid/s/"
+	w.env["UV_INDEX"] = "name=https://named.invalid/s https://u:p@plain.invalid/s"
+	w.def("https://uvvar.invalid/s", "UV_")
+	w.User = map[string]string{Default: "https://user.invalid/s", "corp": "https://u:p@mirror.invalid/s"}
+	w.def("https://user.invalid/s", "user")
+	w.File = []Index{{Name: "corp", URL: "https://corp.invalid/s", Only: []string{"Corp_Lib"}}, {Name: Default, URL: "https://file.invalid/s"}}
+	w.def("https://file.invalid/s", "sandbox.toml")
+	w.User[Default] = "https://u:p@file.invalid/s"
+	w.def("https://u:p@file.invalid/s", "sandbox.toml")
 
-	set, err := Indexes(context.Background(), s)
+	set, err := Indexes(context.Background(), w.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,12 +229,18 @@ func TestIndexesOrder(t *testing.T) {
 	if strings.Join(got, ",") != want {
 		t.Errorf("list:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.ReplaceAll(want, ",", "\n"))
 	}
-	if n := set.Name("https://mirror.invalid/s/"); n != "corp" {
-		t.Errorf("name = %q", n)
-	}
 	if !set.List[0].Serves("corp.lib") || set.List[0].Serves("other") {
 		t.Error("only is not heeded")
 	}
+}
+
+// The switches of pip and uv for working without an index.
+func TestNoIndex(t *testing.T) {
+	w := newIndexWorld(t)
+	w.env["PIP_NO_INDEX"], w.env["PIP_INDEX_URL"], w.env["PIP_FIND_LINKS"] = "1", "https://a.invalid/s", "/wheels"
+	w.def("", "")
+	w.File = []Index{{Name: Default, URL: "https://file.invalid/s"}}
+	w.def("https://file.invalid/s", "sandbox.toml")
 }
 
 func TestIndexesRefusesOtherAddresses(t *testing.T) {
@@ -238,6 +256,7 @@ func TestIndexesRefusesOtherAddresses(t *testing.T) {
 
 // The pip of this machine knows its index, and asking it runs nothing of the folder we are in.
 func TestDefaultOfTheHostsPip(t *testing.T) {
+	testenv.Need(t, "index")
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "pip"), 0o755); err != nil {
 		t.Fatal(err)

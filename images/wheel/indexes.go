@@ -163,15 +163,3 @@ func (s Set) Default() (Index, error) {
 	}
 	return Index{}, ErrNoIndex
 }
-
-// Name gives the name under which a resolver's index address goes into a lock; "" if it is none of
-// the set. Credentials and a slash at the end do not matter.
-func (s Set) Name(address string) string {
-	want := strings.TrimSuffix(redact(address), "/")
-	for _, x := range s.List {
-		if strings.TrimSuffix(x.String(), "/") == want {
-			return x.Name
-		}
-	}
-	return ""
-}

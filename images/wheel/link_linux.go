@@ -31,7 +31,7 @@ func Link(wheels []Wheel, prefix, python string, o LinkOptions) error {
 		return err
 	}
 	for _, d := range t.folders() {
-		if err := os.Mkdir(filepath.Join(prefix, d), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := makeDir(filepath.Join(prefix, d)); err != nil {
 			return err
 		}
 	}
@@ -60,6 +60,18 @@ func Link(wheels []Wheel, prefix, python string, o LinkOptions) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// makeDir makes a folder with the same mode whatever the umask is.
+func makeDir(p string) error {
+	err := os.Mkdir(p, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(p, 0o755)
 }
 
 // linker fills folders. Each works by descriptors of the two folders: long paths would be walked

@@ -117,3 +117,26 @@ func TestLinkCopiesWhereItCannotLink(t *testing.T) {
 		t.Errorf("across file systems:\n%s\nwant:\n%s", x, y)
 	}
 }
+
+// A layer must not depend on the umask of who makes it.
+func TestUmaskDoesNotMatter(t *testing.T) {
+	old := syscall.Umask(0o077)
+	w := unpacked(t, "a", "1", entry{name: "p/a.py", body: "a"}, entry{name: "a-1.data/scripts/s", body: "#!python\n"})
+	prefix := linked(t, LinkCopy, "3.11", w)
+	syscall.Umask(old)
+	for _, root := range []string{w.Dir, prefix} {
+		err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
+			if err != nil || p == root {
+				return err
+			}
+			fi, err := d.Info()
+			if err == nil && fi.Mode().Perm()&0o044 != 0o044 {
+				t.Errorf("%s has mode %v", p, fi.Mode())
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -9,11 +9,13 @@ import (
 
 	"github.com/4cc2e759/sandbox/images/fetch"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 
 // From the index that this machine is set up for: a wheel is found by name and hash, fetched,
 // unpacked and put into a prefix.
 func TestFromTheRealIndex(t *testing.T) {
+	testenv.Need(t, "index")
 	ctx := context.Background()
 	set, err := Indexes(ctx, Settings{RunPython: true, Getenv: os.Getenv, Etc: "/etc"})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -73,17 +74,19 @@ func (o *output) length() uint64 {
 }
 
 func (l *layout) folders(dir string) error {
-	made := map[string]bool{}
-	if err := os.MkdirAll(filepath.Join(dir, "site", l.info), 0o755); err != nil {
-		return err
-	}
+	need := map[string]bool{"site": true, "site/" + l.info: true}
 	for _, o := range l.order {
-		d := path.Dir(o.to)
-		if !made[d] {
-			made[d] = true
-			if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-				return err
-			}
+		for d := path.Dir(o.to); d != "." && !need[d]; d = path.Dir(d) {
+			need[d] = true
+		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(need)) {
+		p := filepath.Join(dir, d)
+		if err := os.Mkdir(p, 0o755); err != nil {
+			return err
+		}
+		if err := os.Chmod(p, 0o755); err != nil { // whatever the umask is: others may read this store
+			return err
 		}
 	}
 	return nil
@@ -213,7 +216,11 @@ func (l *layout) lists(dir string) error {
 		}
 		fmt.Fprintf(&b, "%c %s %d %s\n", x, hex.EncodeToString(o.sum[:]), o.size, o.to)
 	}
-	return os.WriteFile(filepath.Join(dir, "files"), b.Bytes(), 0o644)
+	list := filepath.Join(dir, "files")
+	if err := os.WriteFile(list, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Chmod(list, 0o644)
 }
 
 // versionMark stands for the Python version in the store's RECORD: only paths of headers have one.

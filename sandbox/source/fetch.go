@@ -5,14 +5,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 const headRef = "refs/sandbox/HEAD" // where the remote's HEAD is kept: the clone's own HEAD means nothing
 
-var hexForm = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+var hexForm = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 
 // commit makes sure that the wanted commit is in the bare clone and returns its id.
 func (c *clone) commit(ctx context.Context) (string, error) {
@@ -129,7 +130,7 @@ func (c *clone) fetchCall(specs ...string) call {
 	return call{net: true, args: append(args, specs...), stderr: c.progress("fetch")}
 }
 
-var counts = regexp.MustCompile(`Receiving objects: +\d+% \((\d+)/(\d+)\)`)
+var counts = lazyregexp.New(`Receiving objects: +\d+% \((\d+)/(\d+)\)`)
 
 // progress reads git's "Receiving objects:  45% (450/1000)".
 func (c *clone) progress(verb string) func([]byte) {
@@ -137,7 +138,7 @@ func (c *clone) progress(verb string) func([]byte) {
 		return nil
 	}
 	return func(p []byte) {
-		all := counts.FindAllSubmatch(p, -1)
+		all := counts.Compiled().FindAllSubmatch(p, -1)
 		if len(all) == 0 {
 			return
 		}

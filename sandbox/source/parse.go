@@ -7,8 +7,9 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Repo is a repository and a revision of it, as [Parse] gives it.
@@ -138,7 +139,7 @@ func checkSCP(s string) (why string) {
 
 // A revision is a name or an id; git's expressions (main~3, :/text, a..b) are not taken, so that what
 // is run is what somebody published under a name.
-var revForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+=,%-]*$`)
+var revForm = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.+=,%-]*$`)
 
 func badRev(rev string) (why string) {
 	switch {
