@@ -12,6 +12,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/deb"
 	"github.com/4cc2e759/sandbox/images/fetch"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/internal/progress"
 )
 
@@ -34,6 +35,7 @@ type Builder struct {
 	stubs    string
 	archives map[string][]*deb.Archive // of deb: bases, once verified
 	urls     map[string]string         // where files of a fresh lock were seen, by sha256
+	known    wheel.Set                 // Python indexes, once a default one is known
 }
 
 // Layer is one layer of an environment.

@@ -34,8 +34,20 @@ func (b *Builder) python(env *Env) (Python, *layer.Stack, error) {
 	return py, st, err
 }
 
-// indexes are the Python indexes that are known on this machine and in this environment.
+// indexes are the Python indexes that are known on this machine and in this environment. Asking the
+// host's pip takes its time, so it is done once.
 func (b *Builder) indexes(ctx context.Context, env *Env) (wheel.Set, error) {
+	if b.known.From != "" {
+		return b.known, nil
+	}
+	set, err := b.findIndexes(ctx, env)
+	if err == nil {
+		b.known = set
+	}
+	return set, err
+}
+
+func (b *Builder) findIndexes(ctx context.Context, env *Env) (wheel.Set, error) {
 	s := wheel.Settings{Getenv: func(k string) string { return b.Environ[k] }, Etc: "/etc", RunPython: true, User: map[string]string{}}
 	for _, x := range b.File.Python.Indexes {
 		s.File = append(s.File, wheel.Index{Name: x.Name, URL: x.URL, Only: x.Only})
@@ -342,8 +354,14 @@ func (b *Builder) addBytecode(ctx context.Context, env *Env) error {
 	err = b.make(ctx, env, name, "bytecode of this machine", func(dir string) error {
 		return BuildBytecode(ctx, Bytecode{Box: Box{Lowers: env.dirs(), Stubs: stubs, Log: b.Log}, Python: py, Dirs: dirs, Dir: dir})
 	})
-	if err == nil {
-		env.Layers[len(env.Layers)-1].derived = true
+	var exit *ExitError
+	switch {
+	case errors.As(err, &exit): // programs start slower without it, and that is all
+		b.notice("no bytecode: %v", err)
+		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	env.Layers[len(env.Layers)-1].derived = true
+	return nil
 }

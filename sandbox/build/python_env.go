@@ -26,12 +26,13 @@ type PythonEnv struct {
 // but for times and for which files share an inode. Nothing is executed.
 func BuildPythonEnv(e PythonEnv) error {
 	root := filepath.Join(e.Dir, EnvPrefix)
-	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
-		return err
-	}
-	site := filepath.Join(root, "lib/python"+e.Python.Version+"/site-packages")
-	if err := os.MkdirAll(site, 0o755); err != nil {
-		return err
+	lib := "opt/env/lib/python" + e.Python.Version
+	for _, d := range []string{"opt", "opt/env", "opt/env/bin", "opt/env/lib", lib, lib + "/site-packages"} {
+		p := filepath.Join(e.Dir, d)
+		// Chmod: a layer must not depend on the umask of who builds it.
+		if err := errors.Join(os.Mkdir(p, 0o755), os.Chmod(p, 0o755)); err != nil {
+			return err
+		}
 	}
 	version := e.Python.Full
 	if version == "" {
@@ -39,7 +40,8 @@ func BuildPythonEnv(e PythonEnv) error {
 	}
 	// Read by Python itself at start: home is where the interpreter lies that this one stands for.
 	cfg := fmt.Sprintf("home = %s\ninclude-system-site-packages = true\nversion = %s\n", path.Dir(e.Python.Path), version)
-	if err := os.WriteFile(filepath.Join(root, "pyvenv.cfg"), []byte(cfg), 0o644); err != nil {
+	file := filepath.Join(root, "pyvenv.cfg")
+	if err := errors.Join(os.WriteFile(file, []byte(cfg), 0o644), os.Chmod(file, 0o644)); err != nil {
 		return err
 	}
 	err := wheel.Link(e.Wheels, root, e.Python.Version, wheel.LinkOptions{Conflict: func(c *wheel.ConflictError) error {

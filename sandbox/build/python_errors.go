@@ -9,6 +9,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // ResolveError says why the requirements of [python] cannot be met together.
@@ -28,11 +29,11 @@ func isResolveError(err error) bool {
 }
 
 var (
-	uvMissing   = regexp.MustCompile(`^Because (\S+) was not found in the package registry and you require \S+, we can conclude`)
-	uvNoVersion = regexp.MustCompile(`^Because there (?:is|are) no versions? of ([A-Za-z0-9._-]+)(\S*) and you require \S+, we can conclude`)
+	uvMissing   = lazyregexp.New(`^Because (\S+) was not found in the package registry and you require \S+, we can conclude`)
+	uvNoVersion = lazyregexp.New(`^Because there (?:is|are) no versions? of ([A-Za-z0-9._-]+)(\S*) and you require \S+, we can conclude`)
 	uvNoWheels  = regexp.MustCompile(`([A-Za-z0-9._-]+)(?:==(\S+))? has no usable wheels`)
-	uvWrongTag  = regexp.MustCompile(`^Because ([A-Za-z0-9._-]+)==(\S+) has no wheels with a matching (.*) and you require`)
-	uvExact     = regexp.MustCompile(`^==([^*,]+)$`)
+	uvWrongTag  = lazyregexp.New(`^Because ([A-Za-z0-9._-]+)==(\S+) has no wheels with a matching (.*) and you require`)
+	uvExact     = lazyregexp.New(`^==([^*,]+)$`)
 )
 
 const wheelsHelp = "take a version that has wheels for this Python, a base with another Python, or wait for source builds ([python] sdist)"

@@ -15,6 +15,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Python is an interpreter in a tree, found without running it.
@@ -72,7 +73,7 @@ func FindPython(st *layer.Stack, dirs []string) (Python, error) {
 	return Python{}, ErrNoPython
 }
 
-var pythonName = regexp.MustCompile(`^python(3\.[0-9]{1,2})$`)
+var pythonName = lazyregexp.New(`^python(3\.[0-9]{1,2})$`)
 
 func pythonAt(st *layer.Stack, at string) (Python, bool) {
 	real, err := st.Resolve(at)
@@ -166,7 +167,7 @@ func siteFolders(st *layer.Stack, prefix, version string) []string {
 	return out
 }
 
-var headerVersion = regexp.MustCompile(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
+var headerVersion = lazyregexp.New(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
 
 // fullVersion looks into the header file, then into the list of Debian packages.
 func fullVersion(st *layer.Stack, prefix, version string) string {
@@ -195,8 +196,8 @@ func fullVersion(st *layer.Stack, prefix, version string) string {
 }
 
 var (
-	glibcVersion = regexp.MustCompile(`GNU C Library [^\n]{0,200} version (\d)\.(\d{1,3})`)
-	muslVersion  = regexp.MustCompile(`(?m)^P:musl\n(?:[A-UW-Za-z]:[^\n]*\n)*V:(\d)\.(\d{1,3})`)
+	glibcVersion = lazyregexp.New(`GNU C Library [^\n]{0,200} version (\d)\.(\d{1,3})`)
+	muslVersion  = lazyregexp.New(`(?m)^P:musl\n(?:[A-UW-Za-z]:[^\n]*\n)*V:(\d)\.(\d{1,3})`)
 )
 
 // findTarget finds which C library the tree has, and its version: that decides which wheels run.

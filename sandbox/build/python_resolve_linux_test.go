@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
@@ -193,7 +194,7 @@ func testOnlyIndex(t *testing.T, base pyBase) {
 	if out := runInside(t, b, e, "python -c 'import corp_thing; print(corp_thing.version)'"); out != "1.0\n" {
 		t.Errorf("%q", out)
 	}
-	b.User = &envfile.UserConfig{}
+	b.User, b.known = &envfile.UserConfig{}, wheel.Set{}
 	if _, err := base.lock(t, b, base.env(), nil); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("without the password: %v", err)
 	}

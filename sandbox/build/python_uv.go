@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/wheel"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // uvRun is one resolution in progress.
@@ -36,6 +36,11 @@ func newUVRun(ctx context.Context, r PythonRequest) (*uvRun, error) {
 		return nil, fmt.Errorf("[resolve] as-of: %w", err)
 	}
 	u := &uvRun{r: r, set: r.Set, cutoff: cutoff}
+	if r.Python.Target.Full == "" {
+		if err := u.askVersion(ctx); err != nil {
+			return nil, err
+		}
+	}
 	own, err := requirementIndexes(r.Dir, r.File)
 	if err != nil {
 		return nil, err
@@ -46,6 +51,26 @@ func newUVRun(ctx context.Context, r PythonRequest) (*uvRun, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+var fullVersionRE = lazyregexp.New(`^3\.[0-9]{1,2}\.[0-9]{1,3}$`)
+
+// askVersion runs the interpreter where its tree does not say its full version: markers and
+// requires-python may need it.
+func (u *uvRun) askVersion(ctx context.Context) error {
+	out := &tailWriter{max: 256}
+	b := u.r.Box
+	b.Stdout = out
+	err := b.Run(ctx, u.r.Python.Path, "-I", "-S", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])")
+	if err != nil {
+		return fmt.Errorf("the image's Python does not run: %w", err)
+	}
+	v := strings.TrimSpace(out.String())
+	if !fullVersionRE.MatchString(v) || !strings.HasPrefix(v, u.r.Python.Version+".") {
+		return fmt.Errorf("%s does not say its version: %.40q", u.r.Python.Path, v)
+	}
+	u.r.Python.Target.Full = v
+	return nil
 }
 
 // indexes tells uv by its environment where to look: addresses may hold passwords, and everybody on
@@ -293,85 +318,4 @@ func (u *uvRun) uv(ctx context.Context, args ...string) error {
 		return u.explain(ctx, exit.Output)
 	}
 	return err
-}
-
-// projectLock reads uv.lock or pylock.toml of the project; nil if [python] project is neither.
-func (u *uvRun) projectLock(ctx context.Context) ([]wheel.Pin, error) {
-	py := u.r.File.Python
-	var b []byte
-	var err error
-	switch base := path.Base(py.Project); {
-	case base == "uv.lock":
-		args := []string{"export", "--quiet", "--frozen", "--format", "pylock.toml", "--no-header", "--no-emit-project", "--no-default-groups",
-			"--python", u.r.Python.Path, "--output-file", inside("pylock.exported.toml"), "--project", path.Dir(py.Project)}
-		for _, x := range py.Extras {
-			args = append(args, "--extra", x)
-		}
-		for _, g := range py.Groups {
-			args = append(args, "--group", g)
-		}
-		if err := u.uv(ctx, args...); err != nil {
-			return nil, err
-		}
-		b, err = readNoFollow(u.r.Temp, "pylock.exported.toml", 64<<20)
-	case strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml"):
-		b, err = readNoFollow(u.r.Dir, filepath.FromSlash(py.Project), 64<<20)
-	default:
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	lock, err := wheel.ParsePylock(b)
-	if err != nil {
-		return nil, err
-	}
-	pins, err := lock.Select(u.r.Python.Target, py.Extras, py.Groups)
-	for i := range pins { // the author's addresses: our indexes have the same files
-		pins[i].URL, pins[i].Index = "", ""
-	}
-	if pins == nil {
-		pins = []wheel.Pin{}
-	}
-	return pins, noWheels(err)
-}
-
-// requirementIndexes lists the indexes that requirements files name themselves. They belong to the
-// project like its env file's, and get names by their order.
-func requirementIndexes(dir string, f *envfile.File) ([]wheel.Index, error) {
-	read := func(name string) ([]byte, error) { return readNoFollow(dir, filepath.FromSlash(name), 16<<20) }
-	files, err := envfile.AllInputFiles(f, read)
-	if err != nil {
-		return nil, err
-	}
-	var out []wheel.Index
-	for _, name := range files {
-		if ext := path.Ext(name); ext != ".txt" && ext != ".in" && !slices.Contains(f.Python.Requirements, name) {
-			continue
-		}
-		b, err := read(name)
-		if err != nil {
-			return nil, err
-		}
-		for line := range strings.Lines(string(b)) {
-			opt, arg, ok := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "=", " "), " ")
-			if !ok {
-				continue
-			}
-			arg = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), opt)[1:])
-			arg, _, _ = strings.Cut(arg, " #")
-			x := wheel.Index{Name: fmt.Sprintf("requirements-%d", len(out)+1), URL: strings.TrimSuffix(strings.TrimSpace(arg), "/")}
-			switch opt {
-			case "-i", "--index-url", "--extra-index-url":
-			case "-f", "--find-links":
-				x.Flat = true
-			default:
-				continue
-			}
-			if strings.HasPrefix(x.URL, "https://") || strings.HasPrefix(x.URL, "http://") {
-				out = append(out, x)
-			}
-		}
-	}
-	return out, nil
 }
