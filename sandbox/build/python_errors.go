@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/wheel"
@@ -31,7 +30,7 @@ func isResolveError(err error) bool {
 var (
 	uvMissing   = lazyregexp.New(`^Because (\S+) was not found in the package registry and you require \S+, we can conclude`)
 	uvNoVersion = lazyregexp.New(`^Because there (?:is|are) no versions? of ([A-Za-z0-9._-]+)(\S*) and you require \S+, we can conclude`)
-	uvNoWheels  = regexp.MustCompile(`([A-Za-z0-9._-]+)(?:==(\S+))? has no usable wheels`)
+	uvNoWheels  = lazyregexp.New(`([A-Za-z0-9._-]+)(?:==(\S+))? has no usable wheels`)
 	uvWrongTag  = lazyregexp.New(`^Because ([A-Za-z0-9._-]+)==(\S+) has no wheels with a matching (.*) and you require`)
 	uvExact     = lazyregexp.New(`^==([^*,]+)$`)
 )
