@@ -70,19 +70,15 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	kind, err := filesystem(abs)
+	err = s.check(abs)
 	if errors.Is(err, fs.ErrNotExist) && !o.Fast {
-		// Private: layers hold set-user-id files of strangers, which no other user of the host may reach.
-		if err := s.step("mkdir", abs, func() error { return os.MkdirAll(abs, 0o700) }); err != nil {
-			return nil, fmt.Errorf("make the store: %w", err)
+		if err := s.create(); err != nil {
+			return nil, err
 		}
-		kind, err = filesystem(abs)
+		err = s.check(abs)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	if err := checkFilesystem(abs, kind, s.log); err != nil {
-		return nil, err
 	}
 	if o.Fast {
 		return s, nil
@@ -92,6 +88,33 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.removeStale()
 	return s, nil
+}
+
+func (s *Store) check(path string) error {
+	kind, err := filesystem(path)
+	if err != nil {
+		return err
+	}
+	return checkFilesystem(path, kind, s.log)
+}
+
+// create makes the store's folder, unless it would be on a file system that cannot have it.
+func (s *Store) create() error {
+	for above := filepath.Dir(s.dir); ; above = filepath.Dir(above) {
+		err := s.check(above)
+		if errors.Is(err, fs.ErrNotExist) && above != "/" {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("make the store: %w", err)
+		}
+		break
+	}
+	// Private: layers hold set-user-id files of strangers, which no other user of the host may reach.
+	if err := s.step("mkdir", s.dir, func() error { return os.MkdirAll(s.dir, 0o700) }); err != nil {
+		return fmt.Errorf("make the store: %w", err)
+	}
+	return nil
 }
 
 // makeFolders also finds a folder that is a mount of its own, where every rename from tmp would fail.
