@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -33,11 +32,7 @@ func (s shared) setup(e *testscript.Env) error {
 		"EXAMPLES="+filepath.Join(s.dir, "examples"), "REPO="+filepath.Join(s.dir, "repo"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"CACHE="+s.cache)
-	path := filepath.Join(s.dir, "bin") + ":" + e.Getenv("PATH")
-	if goTool, err := exec.LookPath("go"); err == nil {
-		path += ":" + filepath.Dir(goTool)
-	}
-	e.Setenv("PATH", path)
+	e.Setenv("PATH", filepath.Join(s.dir, "bin")+":"+e.Getenv("PATH"))
 	if d := os.Getenv("GOCOVERDIR"); d != "" {
 		e.Setenv("GOCOVERDIR", d)
 	}

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,10 +51,14 @@ func RemoveAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// CleanEnv is an environment of a user who has just logged in: PATH, HOME, and nothing of the caller
-// but what reaching the network needs.
+// CleanEnv is an environment of a user who has just logged in: PATH (with the folder of the go tool),
+// HOME, and nothing of the caller but what reaching the network needs.
 func CleanEnv(name, home string) []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home, "USER=" + name, "LOGNAME=" + name, "LANG=C.UTF-8", "TERM=xterm"}
+	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	if tool, err := exec.LookPath("go"); err == nil {
+		path += ":" + filepath.Dir(tool)
+	}
+	env := []string{"PATH=" + path, "HOME=" + home, "USER=" + name, "LOGNAME=" + name, "LANG=C.UTF-8", "TERM=xterm"}
 	for _, kv := range os.Environ() {
 		n, _, _ := strings.Cut(kv, "=")
 		l := strings.ToLower(n)
