@@ -58,16 +58,14 @@ func AssembleDebBase(ctx context.Context, in DebBaseInput) error {
 	if err := run.do(ctx); err != nil {
 		return err
 	}
-	if err := os.Remove(policy); err != nil {
-		return err
+	for _, f := range []string{policy, filepath.Join(fs, "var/lib/dpkg/available")} { // the latter is empty
+		if err := gone(os.Remove(f)); err != nil {
+			return err
+		}
 	}
 	in.Report.Do("build", "base", int64(len(files)), int64(len(files)))
 	return nil
 }
-
-// needsDpkg are the packages without which dpkg cannot install the first one, beside what these
-// depend on: a shell for maintainer scripts and what such scripts use before everything is there.
-var needsDpkg = []string{"base-files", "base-passwd", "coreutils", "dash", "diffutils", "dpkg", "grep", "libc-bin", "perl-base", "sed", "tar"}
 
 // mergedLinks are the links of a merged /usr beside bin, sbin and lib, by architecture.
 var mergedLinks = map[string][]string{
@@ -92,7 +90,9 @@ func debSkeleton(fs string, files []debFile) error {
 	for i, f := range files {
 		pkgs[i] = f.pkg
 	}
-	needed := deb.Needed(pkgs, func(p *deb.Package) bool { return slices.Contains(needsDpkg, p.Name) })
+	// Policy lets every script use what is essential once it is unpacked, and scripts look for each
+	// other's files (/etc/login.defs, debconf): all of it is there before the first one runs.
+	needed := deb.Needed(pkgs, func(p *deb.Package) bool { return p.Essential })
 	if err := unpackDeb(root, files[i]); err != nil {
 		return err
 	}
@@ -159,24 +159,22 @@ func unpackDeb(root *os.File, f debFile) error {
 	return nil
 }
 
-// baseBatches is the order in which a base is installed: the two packages that make accounts and
-// folders, then what is essential or required with all that it needs, then the rest.
-func baseBatches(files []debFile) [][]debFile {
+// baseBatches is the order in which a base is installed: what is essential or required with all that
+// it needs, then the rest.
+func baseBatches(files []debFile) []debBatch {
 	pkgs := make([]*deb.Package, len(files))
 	for i, f := range files {
 		pkgs[i] = f.pkg
 	}
 	required := deb.Needed(pkgs, func(p *deb.Package) bool { return p.Essential || p.Priority == "required" })
-	batches := make([][]debFile, 3)
+	// The two that make accounts and folders are configured before others ask for these.
+	first, rest := debBatch{first: []string{"base-passwd", "base-files"}}, debBatch{}
 	for i, f := range files {
-		switch {
-		case f.pin.Name == "base-passwd" || f.pin.Name == "base-files":
-			batches[0] = append(batches[0], f)
-		case required[i]:
-			batches[1] = append(batches[1], f)
-		default:
-			batches[2] = append(batches[2], f)
+		if required[i] {
+			first.files = append(first.files, f)
+		} else {
+			rest.files = append(rest.files, f)
 		}
 	}
-	return batches
+	return []debBatch{first, rest}
 }

@@ -48,7 +48,7 @@ func InstallDebs(ctx context.Context, in InstallDebsInput) error {
 	in.Report.Do("install", "packages", 0, int64(len(files)))
 	run := dpkgRun{
 		box:   &Box{Lowers: in.Lowers, Upper: fs, Work: work, Stubs: stubs, Log: in.Log},
-		files: files, batches: [][]debFile{files}, fs: fs, trees: append(in.Lowers[:len(in.Lowers):len(in.Lowers)], fs),
+		files: files, batches: []debBatch{{files: files}}, fs: fs, trees: append(in.Lowers[:len(in.Lowers):len(in.Lowers)], fs),
 		dir: in.Dir, aside: aside, epoch: in.Epoch, notice: in.Notice,
 	}
 	// A policy of the image's own stays; ours is shown over a mount point that no layer has.

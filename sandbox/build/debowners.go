@@ -95,42 +95,79 @@ func readTars(r io.Reader) map[string]tarOwner {
 
 func root(name string) bool { return name == "" || name == "root" }
 
-// layerOwners turns owners by name into the layer's index: names to numbers by the tree's own passwd
-// and group, paths to where the links of the tree lead them (lib/x is usr/lib/x), and dpkg's
-// statoverrides on top. Only what the layer itself holds counts.
-func layerOwners(fs string, tree *layer.Stack, owners map[string]tarOwner) layer.Owners {
-	users, groups := ids(tree, "/etc/passwd"), ids(tree, "/etc/group")
-	out := layer.Owners{}
-	put := func(name string, o tarOwner) {
-		dir, err := tree.Resolve("/" + path.Dir(name))
-		if err != nil {
-			return
-		}
-		real := strings.TrimPrefix(path.Join(dir, path.Base(name)), "/")
-		if _, err := os.Lstat(filepath.Join(fs, real)); err != nil {
-			return
-		}
-		uid, gid := number(users, o.uname, o.uid), number(groups, o.gname, o.gid)
-		if uid == 0 && gid == 0 {
-			delete(out, real)
-		} else {
-			out[real] = layer.Owner{UID: uid, GID: gid}
-		}
-	}
-	for name, o := range owners {
-		put(name, o)
-	}
-	overrides, err := tree.ReadFile("/var/lib/dpkg/statoverride", 1<<20)
+// ownerIndex makes a layer's index of owners: only what the layer itself holds counts.
+type ownerIndex struct {
+	root          *os.Root // the layer's own tree
+	tree          *layer.Stack
+	users, groups map[string]int
+	out           layer.Owners
+}
+
+// layerOwners is the index after dpkg ran: what the packages' tars say, then what maintainer scripts
+// asked chown for, then dpkg's statoverrides. Names become numbers by the tree's own passwd and group.
+func layerOwners(fs string, tree *layer.Stack, tars map[string]tarOwner, chowns []chown) (layer.Owners, error) {
+	root, err := os.OpenRoot(fs)
 	if err != nil {
-		return out // there are none
+		return nil, err
 	}
-	for line := range strings.SplitSeq(string(overrides), "\n") {
+	defer root.Close()
+	x := &ownerIndex{root: root, tree: tree, users: ids(tree, "/etc/passwd"), groups: ids(tree, "/etc/group"), out: layer.Owners{}}
+	for name, o := range tars {
+		x.put(x.real(name, true), o)
+	}
+	for _, c := range chowns {
+		for _, p := range c.paths {
+			c.below(root, x.real(c.absolute(p), c.link), func(name string) { x.put(name, c.owner) })
+		}
+	}
+	x.overrides()
+	return x.out, nil
+}
+
+// real is where the links of the tree lead a path: lib/x is usr/lib/x. A link at its end is meant
+// itself if link is set.
+func (x *ownerIndex) real(name string, link bool) string {
+	if !link {
+		if p, err := x.tree.Resolve("/" + name); err == nil {
+			return strings.TrimPrefix(p, "/")
+		}
+	}
+	dir, err := x.tree.Resolve("/" + path.Dir(name))
+	if err != nil {
+		return name
+	}
+	return strings.TrimPrefix(path.Join(dir, path.Base(name)), "/")
+}
+
+func (x *ownerIndex) put(name string, o tarOwner) {
+	if _, err := x.root.Lstat(name); err != nil {
+		return // gone, or in a layer below
+	}
+	now := x.out[name]
+	if o.uid >= 0 {
+		now.UID = number(x.users, o.uname, o.uid)
+	}
+	if o.gid >= 0 {
+		now.GID = number(x.groups, o.gname, o.gid)
+	}
+	if now.UID == 0 && now.GID == 0 {
+		delete(x.out, name)
+	} else {
+		x.out[name] = now
+	}
+}
+
+func (x *ownerIndex) overrides() {
+	text, err := x.tree.ReadFile("/var/lib/dpkg/statoverride", 1<<20)
+	if err != nil {
+		return // there are none
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
 		f := strings.SplitN(line, " ", 4) // user group mode path
 		if len(f) == 4 && strings.HasPrefix(f[3], "/") {
-			put(path.Clean(f[3])[1:], tarOwner{uname: f[0], gname: f[1]})
+			x.put(x.real(path.Clean(f[3])[1:], true), tarOwner{uname: f[0], gname: f[1]})
 		}
 	}
-	return out
 }
 
 // ids reads name → number from a file like passwd.

@@ -3,7 +3,8 @@ package build
 import (
 	"context"
 	"fmt"
-	"path"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/layer"
@@ -33,20 +34,29 @@ esac
 // edited stay, and the disk is synced once when the layer is done.
 const dpkgOptions = "--force-depends --force-confold --force-unsafe-io"
 
-// debScript is the shell script that installs batches of .debs, one after the other. Each batch is
-// unpacked whole before anything of it is configured.
-func debScript(batches [][]debFile) string {
+// debBatch is .debs that are unpacked together before anything of them is configured.
+type debBatch struct {
+	files []debFile
+	first []string // packages to configure before the others
+}
+
+// debScript is the shell script that installs batches, one after the other.
+func debScript(batches []debBatch) string {
 	var b strings.Builder
 	b.WriteString("set -e\numask 022\nexport LC_ALL=C PATH=" + binInside + ":$PATH\ncd " + debsInside + "\n")
 	for _, batch := range batches {
-		if len(batch) == 0 {
+		if len(batch.files) == 0 {
 			continue
 		}
 		b.WriteString("dpkg " + dpkgOptions + " --unpack")
-		for _, f := range batch {
+		for _, f := range batch.files {
 			b.WriteString(" ./'" + f.name() + "'")
 		}
-		b.WriteString("\ndpkg " + dpkgOptions + " --configure -a\n")
+		b.WriteString("\n")
+		for _, name := range batch.first {
+			b.WriteString("dpkg " + dpkgOptions + " --configure " + name + "\n")
+		}
+		b.WriteString("dpkg " + dpkgOptions + " --configure -a\n")
 	}
 	return b.String()
 }
@@ -55,7 +65,7 @@ func debScript(batches [][]debFile) string {
 type dpkgRun struct {
 	box     *Box
 	files   []debFile
-	batches [][]debFile
+	batches []debBatch
 	binds   []BoxBind
 	fs      string   // the tree that is written
 	trees   []string // the tree as it is seen, bottom first; fs is the last
@@ -70,8 +80,13 @@ func (r *dpkgRun) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.box.Files = map[string]string{"install": debScript(r.batches), path.Base(binInside) + "/dpkg-deb": dpkgDebScript}
-	r.box.Binds = append(debBinds(r.files), BoxBind{Source: watch.path, Target: tarsInside, Write: true})
+	chowns := filepath.Join(r.aside, "chowns")
+	if err := os.WriteFile(chowns, nil, 0o600); err != nil {
+		watch.Close()
+		return err
+	}
+	r.box.Files = map[string]string{"install": debScript(r.batches), "bin/dpkg-deb": dpkgDebScript, "bin/chown": chownScript, "bin/chgrp": chownScript}
+	r.box.Binds = append(debBinds(r.files), BoxBind{Source: watch.path, Target: tarsInside, Write: true}, BoxBind{Source: chowns, Target: chownsInside, Write: true})
 	r.box.Binds = append(r.box.Binds, r.binds...)
 	r.box.Env = append(r.box.Env, "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch), "PYTHONDONTWRITEBYTECODE=1")
@@ -93,5 +108,13 @@ func (r *dpkgRun) do(ctx context.Context) error {
 	}
 	tree := layer.NewStack(r.trees)
 	defer tree.Close()
-	return layer.WriteOwners(r.dir, layerOwners(r.fs, tree, owners))
+	log, err := os.ReadFile(chowns)
+	if err != nil {
+		return err
+	}
+	index, err := layerOwners(r.fs, tree, owners, parseChowns(string(log)))
+	if err != nil {
+		return err
+	}
+	return layer.WriteOwners(r.dir, index)
 }

@@ -81,6 +81,14 @@ func all(string, fs.FileInfo) bool { return true }
 
 // Packages bring empty logs and folders for logs; what is in a log was written here and now.
 func (t *tidier) logs() error {
+	for _, name := range []string{"var/log/btmp", "var/log/wtmp", "var/log/lastlog", "var/log/faillog"} {
+		// Programs write to these only where they exist.
+		if fi, err := t.root.Lstat(name); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
+			if err := t.root.WriteFile(name, nil, fi.Mode().Perm()); err != nil {
+				return err
+			}
+		}
+	}
 	return t.files("var/log", func(_ string, fi fs.FileInfo) bool { return fi.Mode().IsRegular() && fi.Size() > 0 })
 }
 
