@@ -309,3 +309,22 @@ func TestChainIsAskedFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestSlowReader: a reader that comes back late finds its connection as it was.
+func TestSlowReader(t *testing.T) {
+	data := content(2 << 20)
+	s := newServer(t, data)
+	body := testClient(Options{Stall: 100 * time.Millisecond}).Open(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))})
+	defer body.Close()
+	buf := make([]byte, 1<<20)
+	if _, err := io.ReadFull(body, buf); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if _, err := io.ReadFull(body, buf); err != nil || !bytes.Equal(buf, data[1<<20:]) {
+		t.Fatal(err)
+	}
+	if s.count() != 1 {
+		t.Errorf("%d requests", s.count())
+	}
+}

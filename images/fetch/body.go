@@ -102,13 +102,13 @@ func (b *Body) read(p []byte) (int, error) {
 	if int64(len(p)) > left {
 		p = p[:left]
 	}
+	// The clock runs only while we wait for the server: a reader that is slow to come back, as one
+	// whose disk is busy, is not its fault.
+	b.stall.Reset(b.c.o.Stall)
 	n, err := b.cur.Read(p)
-	b.off += int64(n)
-	if n > 0 {
-		b.stall.Reset(b.c.o.Stall)
-		if b.off-b.mark >= progressStep {
-			b.mark, b.retry = b.off, retry{}
-		}
+	b.stall.Stop()
+	if b.off += int64(n); b.off-b.mark >= progressStep {
+		b.mark, b.retry = b.off, retry{}
 	}
 	switch {
 	case err == io.EOF && b.req.Size < 0:
