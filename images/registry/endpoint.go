@@ -80,7 +80,13 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (e *endpoint) send(req *http.Request) (*http.Response, error) {
 	if auth := e.authenticated(); auth != nil {
-		return auth.RoundTrip(req)
+		resp, err := auth.RoundTrip(req)
+		// Two requests that renew the token at once can make each other's useless.
+		if err == nil && resp.StatusCode == http.StatusUnauthorized && req.URL.Host == e.repo.RegistryStr() {
+			resp.Body.Close()
+			return auth.RoundTrip(req)
+		}
+		return resp, err
 	}
 	resp, err := perHost{e.c}.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.URL.Host != e.repo.RegistryStr() {
