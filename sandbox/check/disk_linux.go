@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/images/store"
 )
 
 // existing is the store's folder, or the nearest one above it that is there: a store that is to be
@@ -72,6 +74,11 @@ func storeDisk(_ context.Context, h *host) result {
 		return result{}
 	}
 	dir := h.existing()
+	// The store's own verdict on the file system; in this mode it makes nothing.
+	var unfit *store.FilesystemError
+	if _, err := store.Open(dir, store.Options{Fast: true}); errors.As(err, &unfit) {
+		return result{Fail, unfit.Error(), unfit.Hint()}
+	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return result{Fail, fmt.Sprintf("statfs %s: %v", dir, err), ""}
