@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,8 +131,9 @@ func TestPullGoesOn(t *testing.T) {
 			if readLayer(t, layers[1], "data") != noise(2<<20) {
 				t.Error("wrong content")
 			}
-			if !damaged && f.log[len(f.log)-1].Header.Get("Range") != fmt.Sprintf("bytes=%d-", len(b)/2) {
-				t.Errorf("requests %v", f.log)
+			want := fmt.Sprintf("bytes=%d-", len(b)/2)
+			if !damaged && !slices.ContainsFunc(f.log, func(r *http.Request) bool { return isBlob(r, big) && r.Header.Get("Range") == want }) {
+				t.Errorf("no request for %s", want)
 			}
 		})
 	}
