@@ -47,9 +47,13 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 	if err != nil {
 		return start.Exit{}, err
 	}
+	st, err := m.Store()
+	if err != nil {
+		return start.Exit{}, err
+	}
 	env := &build.Env{Digest: string(img.Manifest), Image: img.Config}
-	for _, l := range layers {
-		env.Layers = append(env.Layers, build.Layer{Name: l.Name, FS: l.FS, Why: "layer of " + ref})
+	if env.Layers, err = build.ImageLayers(ctx, st, layers, ref); err != nil {
+		return start.Exit{}, err
 	}
 	e, _, err := m.planEnv(env, "image", whoami())
 	if err != nil {

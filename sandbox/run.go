@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
@@ -267,6 +268,11 @@ func (p *Project) runIn(ctx context.Context, c *compiled, o RunOptions, workdir 
 // start executes a spec and waits. A lower that is missing is told apart, so that a kept plan can be
 // made again.
 func (m *Manager) start(ctx context.Context, s *spec.Spec, o RunOptions) (start.Exit, error) {
+	release, err := m.use(s)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	defer release()
 	// From here on signals are the program's: it decides what an interrupt means.
 	pr, err := start.Start(context.WithoutCancel(ctx), s, start.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Forward: true, Log: m.o.Log})
 	if err != nil {
@@ -281,6 +287,23 @@ func (m *Manager) start(ctx context.Context, s *spec.Spec, o RunOptions) (start.
 		return start.Exit{}, err
 	}
 	return pr.Wait()
+}
+
+// use marks the layers of a start as used until release, so that gc leaves them alone. The mark comes
+// before the first look: a layer that is gone by then is made anew.
+func (m *Manager) use(s *spec.Spec) (release func(), err error) {
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(s.Root.Lowers))
+	for i, l := range s.Root.Lowers {
+		names[i] = filepath.Base(filepath.Dir(l.Path))
+	}
+	if release, err = st.Use(names...); errors.Is(err, store.ErrNotFound) {
+		return nil, &missingLayer{err.Error()}
+	}
+	return release, err
 }
 
 // inputs gathers the facts of this start.

@@ -26,8 +26,8 @@ func (b *Builder) base(ctx context.Context, sec *envfile.Section, epoch int64) (
 		return nil, err
 	}
 	env.Image = img.Config
-	for _, l := range layers {
-		env.Layers = append(env.Layers, Layer{Name: l.Name, FS: l.FS, Why: "base " + sec.Image.Ref, DiffID: string(l.DiffID)})
+	if env.Layers, err = ImageLayers(ctx, b.Store, layers, "base "+sec.Image.Ref); err != nil {
+		return nil, err
 	}
 	env.Blobs = append(env.Blobs, sec.Image.Manifest, sec.Image.Index)
 	return env, nil

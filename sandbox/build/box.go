@@ -121,10 +121,10 @@ func (b *Box) spec(args []string) *spec.Spec {
 		Seccomp:  []string{"container", "root"},
 		Process: spec.Process{
 			Args: args, Dir: "/",
-			Env: append([]string{
+			Env: lastWins(append([]string{
 				"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 				"HOME=/root", "USER=root", "LOGNAME=root", "LC_ALL=C.UTF-8", "TZ=UTC0", "TERM=dumb", "container=sandbox",
-			}, b.Env...),
+			}, b.Env...)),
 			Caps: append([]string{"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
 				"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT"}, b.Caps...),
 		},

@@ -34,53 +34,6 @@ func (b *Builder) python(env *Env) (Python, *layer.Stack, error) {
 	return py, st, err
 }
 
-// indexes are the Python indexes that are known on this machine and in this environment. Asking the
-// host's pip takes its time, so it is done once.
-func (b *Builder) indexes(ctx context.Context, env *Env) (wheel.Set, error) {
-	if b.known.From != "" {
-		return b.known, nil
-	}
-	set, err := b.findIndexes(ctx, env)
-	if err == nil {
-		b.known = set
-	}
-	return set, err
-}
-
-func (b *Builder) findIndexes(ctx context.Context, env *Env) (wheel.Set, error) {
-	s := wheel.Settings{Getenv: func(k string) string { return b.Environ[k] }, Etc: "/etc", RunPython: true, User: map[string]string{}}
-	for _, x := range b.File.Python.Indexes {
-		s.File = append(s.File, wheel.Index{Name: x.Name, URL: x.URL, Only: x.Only})
-	}
-	for name, x := range b.User.Index {
-		s.User[name] = x.URL
-	}
-	if pips, err := filepath.Glob("/usr/share/python-wheels/pip-*.whl"); err == nil {
-		s.Pips = pips
-	}
-	set, err := wheel.Indexes(ctx, s)
-	if err != nil || set.From != "" || env == nil {
-		return set, err
-	}
-	// Nothing on this machine: what the image's own pip would use.
-	py, st, err := b.python(env)
-	defer st.Close()
-	if err != nil {
-		return set, nil
-	}
-	for _, dir := range py.Site {
-		src, err := st.ReadFile(path.Join(dir, "pip/_internal/models/index.py"), 1<<20)
-		if err != nil {
-			continue
-		}
-		if u, err := wheel.PipModelsDefault(src); err == nil {
-			set.List, set.From = append(set.List, wheel.Index{Name: wheel.Default, URL: u}), "the pip of the image"
-			break
-		}
-	}
-	return set, nil
-}
-
 // hasIndex says whether a package can be looked for at all.
 func (b *Builder) hasIndex(ctx context.Context) bool {
 	set, err := b.indexes(ctx, nil)
@@ -114,6 +67,7 @@ func (b *Builder) addPython(ctx context.Context, env *Env, sec *envfile.Section,
 		return err
 	}
 	env.PythonEnv = true
+	env.Layers[len(env.Layers)-1].linked = true
 	for _, p := range pins {
 		env.Wheels = append(env.Wheels, p.SHA256)
 	}

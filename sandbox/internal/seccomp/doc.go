@@ -14,6 +14,10 @@
 // overlay whiteouts (device 0:0) are real. Two things a real chown does are left out: it does not clear
 // setuid bits, and the new owner cannot be seen.
 //
+// "nosync" makes fsync and its kin succeed without effect, for builds: a package manager syncs
+// thousands of times, a layer is synced once, as a whole, before it has its name. It goes with the
+// other two.
+//
 // The programs are tables in the binary, made by gen. They search the call number in halves: the kernel
 // runs a new filter once for every call number, so a linear list would cost milliseconds at each start.
 package seccomp

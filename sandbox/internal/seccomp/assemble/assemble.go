@@ -51,12 +51,14 @@ type span struct {
 	do   action
 }
 
-// Assemble makes the program for the native architecture and its 32-bit sibling, with one or both of
-// the filters.
-func Assemble(native, compat Arch, container, root bool) []Instruction {
-	a, b := tree(spans(native, container, root)), tree(spans(compat, container, root))
+// Filters are those that one program holds.
+type Filters struct{ Container, Root, NoSync bool }
+
+// Assemble makes the program for the native architecture and its 32-bit sibling.
+func Assemble(native, compat Arch, f Filters) []Instruction {
+	a, b := tree(spans(native, f)), tree(spans(compat, f))
 	other := uint32(retAllow)
-	if container {
+	if f.Container {
 		other = retErrno | 38
 	}
 	p := []Instruction{
@@ -74,18 +76,21 @@ func Assemble(native, compat Arch, container, root bool) []Instruction {
 }
 
 // spans lists the actions over the whole range of numbers.
-func spans(a Arch, container, root bool) []span {
+func spans(a Arch, f Filters) []span {
 	at := map[uint32]action{}
 	for name, nr := range a.Calls {
 		at[nr] = allow
-		if do, ok := conditional[name]; container && ok {
+		if do, ok := conditional[name]; f.Container && ok {
 			at[nr] = do
 		}
-		if container && slices.Contains(denied, name) {
+		if f.Container && slices.Contains(denied, name) {
 			at[nr] = eperm
 		}
-		if do, ok := fake[name]; root && ok {
+		if do, ok := fake[name]; f.Root && ok {
 			at[nr] = do
+		}
+		if f.NoSync && slices.Contains(syncs, name) {
+			at[nr] = zero
 		}
 	}
 	if p, ok := private[a.Name]; ok {
@@ -94,7 +99,7 @@ func spans(a Arch, container, root bool) []span {
 		}
 	}
 	rest := allow
-	if container {
+	if f.Container {
 		rest = enosys
 	}
 	numbers := make([]uint32, 0, len(at))

@@ -62,7 +62,7 @@ func TestEveryCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, filter := range []struct{ container, root bool }{{true, false}, {false, true}, {true, true}} {
-			p := Assemble(native, compat, filter.container, filter.root)
+			p := Assemble(native, compat, Filters{Container: filter.container, Root: filter.root, NoSync: filter.nosync})
 			if len(p) > 4096 {
 				t.Fatalf("%d instructions, the kernel takes 4096", len(p))
 			}
@@ -122,7 +122,7 @@ func TestArguments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := Assemble(native, compat, true, true)
+	p := Assemble(native, compat, Filters{Container: true, Root: true, NoSync: true})
 	const dirty = 0xdeadbeef << 32 // upper halves that the kernel ignores
 	for _, c := range []struct {
 		name string

@@ -50,5 +50,8 @@ var fake = map[string]action{
 	"mknod": mknod, "mknodat": mknodat,
 }
 
+// syncs ask for what was written to be on the disk.
+var syncs = []string{"fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "sync_file_range2", "arm_sync_file_range"}
+
 // private are calls outside the numbered table: of 32-bit ARM, from its own range.
 var private = map[string][2]uint32{"arm": {0xf0001, 0xf0006}}
