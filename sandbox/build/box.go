@@ -118,7 +118,7 @@ func (b *Box) spec(args []string) *spec.Spec {
 		Hostname: "sandbox", // some maintainer scripts write it down: the same everywhere
 		IDs:      b.User,
 		Unshare:  []spec.Namespace{"user", "mount", "pid", "ipc", "uts"},
-		Seccomp:  []string{"container", "root"},
+		Seccomp:  []string{"container", "root", "nosync"}, // a layer is synced once, when it is done
 		Process: spec.Process{
 			Args: args, Dir: "/",
 			Env: lastWins(append([]string{
