@@ -52,9 +52,13 @@ func (m *Manager) stubLayer(ctx context.Context, stubs []plan.Stub, lowers []spe
 	}
 	var dirs []string
 	for _, l := range lowers {
+		if _, err := os.Stat(l.Path); err != nil {
+			return "", &missingLayer{l.Path}
+		}
 		dirs = append(dirs, l.Path)
 	}
 	stack := layer.NewStack(dirs)
+	defer stack.Close()
 	l, _, err := st.MakeLayer(ctx, name, func(dir string) error {
 		for _, s := range stubs {
 			if err := makeStub(filepath.Join(dir, "fs"), s, stack); err != nil {
