@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
@@ -89,6 +91,11 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 // done lists what of the env file this version carries out. What is missing here is refused where
 // leaving it out would change the result.
 func supported(f *envfile.File) error {
+	for _, a := range f.Isolation.Allow {
+		if a != "ptrace" {
+			return hint.With(fmt.Errorf("`isolation.allow` has %q, which is not supported by this version", a), "ptrace is")
+		}
+	}
 	return f.Unsupported(works)
 }
 
@@ -99,7 +106,7 @@ func works(feature string) bool {
 
 // carriedOut are the features that this version has.
 var carriedOut = []string{
-	"python.index", "fetch", "step.where=image", "step.where=project", "step.network",
+	"apt.source", "python.index", "resolve.as-of", "sources.vendor", "fetch", "step.where=image", "step.where=project", "step.network",
 	"mounts.kind=project", "mounts.kind=cache", "mounts.kind=volume", "mounts.kind=tmpfs", "mounts.kind=host",
 	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "isolation.allow",
 }

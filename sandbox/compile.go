@@ -34,6 +34,7 @@ func (p *Project) compile(ctx context.Context) (*compiled, error) {
 		return nil, err
 	}
 	p.m.sweep()
+	p.sayLimits(f)
 	b, err := p.m.builder(p)
 	if err != nil {
 		return nil, err

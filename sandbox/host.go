@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/4cc2e759/sandbox/envfile"
@@ -97,4 +98,22 @@ func size(n int64) string {
 		exp++
 	}
 	return fmt.Sprintf("%.1f %ciB", float64(n)/float64(div), "KMGTP"[exp])
+}
+
+// sayLimits tells which caps of the env file nothing enforces here: code that runs without them still
+// gives the same result.
+func (p *Project) sayLimits(f *envfile.File) {
+	l := f.Limits
+	var names []string
+	for _, c := range []struct {
+		name string
+		set  bool
+	}{{"memory", l.Memory > 0}, {"cpus", l.CPUs > 0}, {"pids", l.Pids > 0}, {"time", l.Time != ""}, {"disk", l.Disk > 0}} {
+		if c.set {
+			names = append(names, c.name)
+		}
+	}
+	if len(names) > 0 {
+		p.m.notice("[limits] %s: this version does not enforce them", strings.Join(names, ", "))
+	}
 }

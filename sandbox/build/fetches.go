@@ -2,13 +2,16 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/images/unpack"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
@@ -29,7 +32,11 @@ func (b *Builder) Fetches(ctx context.Context, sec *envfile.Section) ([]plan.Fet
 		if err != nil {
 			return nil, err
 		}
-		if f.Mode != 0 && f.Mode != 0o644 {
+		if f.Unpack {
+			if src, err = b.unpacked(ctx, d, src); err != nil {
+				return nil, fmt.Errorf("fetch %s: %w", f.To, err)
+			}
+		} else if f.Mode != 0 && f.Mode != 0o644 {
 			if src, err = b.withMode(ctx, d, f.Mode); err != nil {
 				return nil, err
 			}
@@ -51,6 +58,33 @@ func (b *Builder) fetchBlob(ctx context.Context, d store.Digest, f envfile.Fetch
 		return hint.With(fmt.Errorf("not in the store, and --offline is given: %s", f.URL), "run once without --offline")
 	}
 	return b.Fetch.Blob(ctx, b.Store, d, size, []fetch.Source{{URL: f.URL}}, filepath.Base(f.To), b.Report)
+}
+
+// unpacked is the folder of a fetched tar, plain or compressed with gzip or zstd; made once, with the
+// care of an image's layer.
+func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) (string, error) {
+	name, err := key("unpacked", nil, string(d))
+	if err != nil {
+		return "", err
+	}
+	l, _, err := b.Store.MakeLayer(ctx, name, func(dir string) error {
+		f, err := os.Open(archive)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		plain, done, err := unpack.Plain(f)
+		if err != nil {
+			return err
+		}
+		defer done()
+		info, err := layer.Apply(plain, dir, layer.ApplyOptions{NoSide: true, Log: b.Log})
+		if err == nil && info.Entries == 0 {
+			err = hint.With(errors.New("not a tar archive"), "unpack = true takes tar, tar.gz and tar.zst")
+		}
+		return err
+	})
+	return l.FS, err
 }
 
 // withMode is a copy of a blob with another mode: the blob's own file belongs to everybody.
