@@ -93,7 +93,7 @@ type shared struct{ dir, cache string }
 
 func (s shared) scripts() string { return filepath.Join(s.dir, "scripts") }
 
-var shareOnce sync.Once
+var made = sync.OnceValue(func() error { return makeShared(sharedDir) })
 
 // share makes the folder once in a process, or finds the one that was handed on.
 func share(t *testing.T) shared {
@@ -101,11 +101,9 @@ func share(t *testing.T) shared {
 	if dir := os.Getenv(sharedVar); dir != "" {
 		return shared{dir, os.Getenv(cacheVar)}
 	}
-	shareOnce.Do(func() {
-		if err := makeShared(sharedDir); err != nil {
-			t.Fatal(err)
-		}
-	})
+	if err := made(); err != nil {
+		t.Fatal(err)
+	}
 	cache := os.Getenv(cacheVar)
 	if cache == "" {
 		cache = filepath.Join(sharedDir, "cache")
