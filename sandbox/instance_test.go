@@ -1,0 +1,121 @@
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func testManager(t *testing.T) *Manager {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	m, err := Open(Options{StoreDir: t.TempDir(), Environ: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestInstanceIsLockedWhileOpen(t *testing.T) {
+	m := testManager(t)
+	in, err := m.openInstance("box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !m.Running("box") {
+		t.Error("an open sandbox does not count as running")
+	}
+	if _, err := m.openInstance("box"); !errors.Is(err, ErrRunning) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := m.RemoveSandbox("box"); !errors.Is(err, ErrRunning) {
+		t.Errorf("removed while running: %v", err)
+	}
+	if err := in.setState(State{Env: "sha256:1", Ended: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m.Running("box") {
+		t.Error("a closed sandbox counts as running")
+	}
+	list, err := m.Sandboxes()
+	if err != nil || len(list) != 1 || list[0].Name != "box" || list[0].Env != "sha256:1" {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	if err := m.RemoveSandbox("box"); err != nil {
+		t.Error(err)
+	}
+	if err := m.RemoveSandbox("box"); err == nil {
+		t.Error("removed twice")
+	}
+}
+
+func TestThrowawayLeavesNothing(t *testing.T) {
+	m := testManager(t)
+	for _, wrote := range []bool{false, true} {
+		in, err := m.newInstance()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrote { // as a program may leave it: a folder nobody can enter
+			deep := filepath.Join(in.Dir, "upper", "a", "b")
+			if err := os.MkdirAll(deep, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			os.WriteFile(filepath.Join(deep, "f"), []byte("x"), 0o400)
+			os.Chmod(deep, 0)
+		}
+		if err := in.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, _ := os.ReadDir(m.sandboxes()); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	m := testManager(t)
+	running, err := m.newInstance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Remove()
+	dead, err := m.newInstance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.lock.Close() // as the kernel does when the process dies
+	for name, ended := range map[string]time.Time{"shell-old": time.Now().Add(-8 * 24 * time.Hour), "shell-new": time.Now()} {
+		in, err := m.openInstance(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.setState(State{Shell: true, Ended: ended}); err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+	}
+	m.sweep()
+	for dir, want := range map[string]bool{running.Dir: true, dead.Dir: false, filepath.Join(m.sandboxes(), "shell-old"): false, filepath.Join(m.sandboxes(), "shell-new"): true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s is there: %t, want %t", dir, err == nil, want)
+		}
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for _, ok := range []string{"a", "try-1", "x.y_z", "0"} {
+		if err := CheckName(ok); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", ".run-x", "../x", "A", "a/b", "-x", string(make([]byte, 80))} {
+		if CheckName(bad) == nil {
+			t.Errorf("%q is allowed", bad)
+		}
+	}
+}
