@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // checker compares a tree with the table of keys and collects every problem.
@@ -242,7 +243,7 @@ func (c *checker) unknown(n *keyNode, sp *keySpec, path []string) {
 		}
 	}
 	advice := ""
-	if best := nearest(name, known); best != "" {
+	if best := near.Word(name, known); best != "" {
 		advice = "did you mean " + keyName(best)
 	} else if far := elsewhere(name); far != "" {
 		advice = "did you mean " + keyName(strings.Split(far, ".")...)
@@ -364,7 +365,7 @@ func (c *checker) text(n *keyNode, s string, sp *keySpec, path []string) {
 	}
 	if sp.values != nil && !slices.Contains(sp.values, s) {
 		advice := ""
-		if best := nearest(s, sp.values); best != "" {
+		if best := near.Word(s, sp.values); best != "" {
 			advice = "did you mean " + quote(best)
 		}
 		c.fail(n, n.val, advice, "%s wants %s: %s", keyName(path...), oneOf(sp.values), quote(s))

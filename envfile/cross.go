@@ -3,6 +3,8 @@ package envfile
 import (
 	"slices"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // whole checks what needs the merged file: keys that must be there, names that one part uses and
@@ -144,7 +146,7 @@ func (c *checker) undeclared(n *keyNode, path []string, what, table, name string
 		return
 	}
 	hint := ""
-	if best := nearest(name, known); best != "" {
+	if best := near.Word(name, known); best != "" {
 		hint = "did you mean " + quote(best)
 	}
 	c.fail(n, n.val, hint, "%s names a %s that %s does not have: %s", keyName(path...), what, table, quote(name))

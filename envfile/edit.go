@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // EditError says that an env file could not be changed without touching more than was asked, and what
@@ -285,7 +287,7 @@ func (e *edit) removeItem(k editKind, name string) ([]byte, error) {
 		for i, v := range values {
 			names[i] = k.name(v)
 		}
-		return nil, &AbsentError{Key: strings.Join(k.path, "."), Name: name, Near: nearest(name, names)}
+		return nil, &AbsentError{Key: strings.Join(k.path, "."), Name: name, Near: near.Word(name, names)}
 	}
 	want := slices.Delete(slices.Clone(values), at, at+1)
 	text := e.cut(node.elems, at, node.val.end-1)
@@ -296,8 +298,8 @@ func setTool(src []byte, name, want string) ([]byte, error) {
 	path := []string{"toolchain", name}
 	if !slices.Contains(ToolNames(), name) {
 		err := fmt.Errorf("no such tool: %s", quote(name))
-		if near := nearest(name, ToolNames()); near != "" {
-			return nil, &AbsentError{Key: "the list of tools", Name: name, Near: near}
+		if tool := near.Word(name, ToolNames()); tool != "" {
+			return nil, &AbsentError{Key: "the list of tools", Name: name, Near: tool}
 		}
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // addToArray puts a value behind the last one of an array, in the array's own style.
@@ -207,7 +209,7 @@ func (e *edit) removeKey(path []string) ([]byte, error) {
 		for k := range sub {
 			names = append(names, k)
 		}
-		return nil, &AbsentError{Key: path[0], Name: path[1], Near: nearest(path[1], names)}
+		return nil, &AbsentError{Key: path[0], Name: path[1], Near: near.Word(path[1], names)}
 	}
 	if !n.inline {
 		end := e.lineEnd(n.val.end)

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // The functions below check the text of single values. Each error says what is wanted and is put
@@ -102,7 +103,7 @@ func checkPlatform(s string) error {
 	common := map[string]string{"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 	guess := common[arch]
 	if guess == "" {
-		guess = nearest(arch, architectures())
+		guess = near.Word(arch, architectures())
 	}
 	if guess == "" {
 		return err

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // ResolveOptions is what a Document is merged with, in this order: profiles whose condition holds,
@@ -85,7 +87,7 @@ func (d *Document) applied(c *checker, o ResolveOptions) []string {
 			out = append(out, name)
 		default:
 			hint := "it has none"
-			if best := nearest(name, all.names()); best != "" {
+			if best := near.Word(name, all.names()); best != "" {
 				hint = "did you mean " + quote(best)
 			} else if names := all.names(); len(names) > 0 {
 				hint = "it has " + strings.Join(names, ", ")
@@ -184,7 +186,7 @@ func (c *checker) bindings(bind *keyNode, d *Document) {
 				continue
 			}
 			hint := ""
-			if best := nearest(name, declared); best != "" {
+			if best := near.Word(name, declared); best != "" {
 				hint = "did you mean " + keyName(best)
 			}
 			n := bind.get(what, name)

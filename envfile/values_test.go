@@ -141,18 +141,6 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"pytorch", "python", "cuda", "to", "kind"}
-	for word, want := range map[string]string{
-		"pytroch": "pytorch", "torch": "pytorch", "pyhton": "python", "cudaa": "cuda", "knd": "kind", "zebra": "", "x": "", "": "",
-		strings.Repeat("a", 10000): "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("%.20s: %s, not %s", word, got, want)
-		}
-	}
-}
-
 func BenchmarkParseAndResolve(b *testing.B) {
 	text := []byte(everyKey(b))
 	for b.Loop() {

@@ -71,12 +71,3 @@ func TestPasswdWith(t *testing.T) {
 		t.Errorf("an image without passwd: %q", p)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"train", "test", "eval"}
-	for typed, want := range map[string]string{"trian": "train", "tset": "test", "evaluate": "", "x": "", "trai": "train", "bash": ""} {
-		if got := nearest(typed, words); got != want {
-			t.Errorf("%s: %q, want %q", typed, got, want)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/near"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 	"github.com/4cc2e759/sandbox/sandbox/start"
@@ -107,8 +108,8 @@ func (p *Project) mistyped(c *compiled, o RunOptions, err error) error {
 		return err
 	}
 	err = &NoCommandError{Name: o.Args[0], err: err}
-	if near := nearest(o.Args[0], taskNames(c)); near != "" {
-		return hint.With(err, "sandbox run "+near)
+	if name := near.Word(o.Args[0], taskNames(c)); name != "" {
+		return hint.With(err, "sandbox run "+name)
 	}
 	if len(c.Tasks) > 0 {
 		return hint.With(err, taskHint(c))

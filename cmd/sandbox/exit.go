@@ -10,6 +10,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/near"
 	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/check"
 	"github.com/4cc2e759/sandbox/sandbox/start"
@@ -48,8 +49,8 @@ func unknownCommand(name string) error {
 		names = append(names, c.name)
 	}
 	err := fmt.Errorf("no command %s", name)
-	if near := sandbox.Nearest(name, names); near != "" {
-		return &usageError{err, "sandbox " + near}
+	if word := near.Word(name, names); word != "" {
+		return &usageError{err, "sandbox " + word}
 	}
 	return &usageError{err, "sandbox run " + name + " runs a command in the environment; sandbox --help lists ours"}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // UnknownError is a package that no archive has.
@@ -85,11 +87,11 @@ func (r *resolver) unknown(name string) error {
 
 // Nearest returns up to five names in the archives that look like name, best first.
 func Nearest(archives []*Archive, name string) []string {
-	type near struct {
+	type word struct {
 		name string
 		far  int
 	}
-	var all []near
+	var all []word
 	seen := map[string]bool{}
 	limit := 1 + len(name)/4
 	for _, a := range archives {
@@ -99,10 +101,10 @@ func Nearest(archives []*Archive, name string) []string {
 					continue
 				}
 				seen[n] = true
-				if d := distance(name, n, limit); d <= limit {
-					all = append(all, near{n, d})
+				if d := near.Distance(name, n, limit); d <= limit {
+					all = append(all, word{n, d})
 				} else if len(name) >= 4 && strings.Contains(n, name) {
-					all = append(all, near{n, limit + len(n) - len(name)})
+					all = append(all, word{n, limit + len(n) - len(name)})
 				}
 			}
 		}
@@ -118,28 +120,4 @@ func Nearest(archives []*Archive, name string) []string {
 		out = append(out, n.name)
 	}
 	return out
-}
-
-// distance is the number of edits between a and b, or more than limit.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diag+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -107,16 +107,30 @@ func debSkeleton(fs string, files []debFile) error {
 		return err
 	}
 	for _, d := range []string{"proc", "sys", "dev", "tmp", "run/sandbox", "usr/sbin", "var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "etc"} {
-		if err := os.MkdirAll(filepath.Join(fs, d), 0o755); err != nil {
+		if err := makeDirs(filepath.Join(fs, d)); err != nil {
 			return err
 		}
 	}
-	for _, f := range []string{"status", "available"} {
+	for _, f := range []string{"status", "available"} { // dpkg makes its own of it
 		if err := os.WriteFile(filepath.Join(fs, "var/lib/dpkg", f), nil, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeDirs makes a folder and those above it with mode 0755, whatever the caller's umask is.
+func makeDirs(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := makeDirs(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 // mergeUsr makes bin, sbin and lib links into usr where the release is of that kind and base-files
@@ -128,7 +142,7 @@ func mergeUsr(fs string, files []debFile, baseFiles debFile) error {
 	}
 	names := append([]string{"bin", "sbin", "lib"}, mergedLinks[baseFiles.pin.Arch]...)
 	for _, n := range names {
-		if err := os.MkdirAll(filepath.Join(fs, "usr", n), 0o755); err != nil {
+		if err := makeDirs(filepath.Join(fs, "usr", n)); err != nil {
 			return err
 		}
 		if err := os.Symlink("usr/"+n, filepath.Join(fs, n)); err != nil {

@@ -43,6 +43,17 @@ func gone(err error) error {
 	return err
 }
 
+// replace gives a file new content and exactly this mode, also where it may not be written to.
+func (t *tidier) replace(name, content string, mode fs.FileMode) error {
+	if err := gone(t.root.Remove(name)); err != nil {
+		return err
+	}
+	if err := t.root.WriteFile(name, []byte(content), 0o600); err != nil {
+		return err
+	}
+	return t.root.Chmod(name, mode)
+}
+
 // each calls f for every entry below dir, unless dir is missing. A folder that may not be read is
 // passed over.
 func (t *tidier) each(dir string, f func(name string, d fs.DirEntry) error) error {
@@ -84,7 +95,7 @@ func (t *tidier) logs() error {
 	for _, name := range []string{"var/log/btmp", "var/log/wtmp", "var/log/lastlog", "var/log/faillog"} {
 		// Programs write to these only where they exist.
 		if fi, err := t.root.Lstat(name); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
-			if err := t.root.WriteFile(name, nil, fi.Mode().Perm()); err != nil {
+			if err := t.replace(name, "", fi.Mode().Perm()); err != nil {
 				return err
 			}
 		}
@@ -190,7 +201,7 @@ func (t *tidier) shadow() error {
 	if !changed {
 		return nil
 	}
-	return t.root.WriteFile(name, []byte(strings.Join(lines, "\n")), fi.Mode().Perm())
+	return t.replace(name, strings.Join(lines, "\n"), fi.Mode().Perm())
 }
 
 // machine is what tells one machine from another, and what is there only while it runs.
@@ -200,7 +211,7 @@ func (t *tidier) machine() error {
 	}
 	if fi, err := t.root.Lstat("etc/machine-id"); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
 		// Empty means: to be made at the first start.
-		if err := t.root.WriteFile("etc/machine-id", nil, 0o444); err != nil {
+		if err := t.replace("etc/machine-id", "", fi.Mode().Perm()); err != nil {
 			return err
 		}
 	}
