@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
@@ -46,14 +45,6 @@ type stamp struct {
 	Mtime int64  `json:"mtime"`
 	Ctime int64  `json:"ctime"`
 	Inode uint64 `json:"inode"`
-}
-
-func stampOf(path string) (stamp, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		return stamp{}, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return stamp{path, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino}, nil
 }
 
 // cacheKey covers everything that compiled depends on but the stamped files.

@@ -48,11 +48,8 @@ func (m *Manager) caBundle() string {
 // enough refuses early what the machine cannot hold.
 func (m *Manager) enough(n envfile.Needs) error {
 	if n.Memory > 0 {
-		var si syscall.Sysinfo_t
-		if err := syscall.Sysinfo(&si); err == nil {
-			if total := int64(si.Totalram) * int64(si.Unit); total < int64(n.Memory) {
-				return &NeedsError{"memory", size(int64(n.Memory)), size(total)}
-			}
+		if total := memory(); total > 0 && total < int64(n.Memory) {
+			return &NeedsError{"memory", size(int64(n.Memory)), size(total)}
 		}
 	}
 	if n.CPUs > 0 {

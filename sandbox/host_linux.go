@@ -1,6 +1,11 @@
 package sandbox
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // cpus are those that this process may use, which in a job are fewer than the machine has.
 func cpus() int {
@@ -9,4 +14,21 @@ func cpus() int {
 		return 1
 	}
 	return set.Count()
+}
+
+// memory is the machine's, in bytes; 0 if it cannot be known.
+func memory() int64 {
+	var si syscall.Sysinfo_t
+	if syscall.Sysinfo(&si) != nil {
+		return 0
+	}
+	return int64(si.Totalram) * int64(si.Unit)
+}
+
+func stampOf(path string) (stamp, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return stamp{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return stamp{path, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino}, nil
 }

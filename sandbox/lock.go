@@ -107,11 +107,7 @@ func (p *Project) oldLock() (*envfile.Lock, error) {
 	if p.lockSrc == nil {
 		return nil, nil
 	}
-	l, err := envfile.ReadLock(LockName, p.lockSrc)
-	if err != nil {
-		return nil, hint.With(err, "rm "+LockName+" and sandbox lock makes a new one from "+EnvName)
-	}
-	return l, nil
+	return envfile.ReadLock(LockName, p.lockSrc)
 }
 
 func (p *Project) writeLock(lock *envfile.Lock) (bool, error) {

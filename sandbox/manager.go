@@ -62,7 +62,10 @@ func Open(o Options) (*Manager, error) {
 // Store opens the store at its first use.
 func (m *Manager) Store() (*store.Store, error) {
 	m.storeOnce.Do(func() {
-		m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{Chain: m.user.Stores, Log: m.o.Log})
+		m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{
+			Chain: m.user.Stores, Log: m.o.Log,
+			Waited: func(what string) { m.o.Log.Info("waiting for another process", "what", what) },
+		})
 	})
 	return m.store, m.storeErr
 }

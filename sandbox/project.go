@@ -78,6 +78,13 @@ func (m *Manager) Project(dir string, o ProjectOptions) (*Project, error) {
 func (m *Manager) projectAt(dir string, src []byte, o ProjectOptions) (*Project, error) {
 	p := &Project{Dir: dir, m: m, o: o, envSrc: src}
 	var err error
+	if o.Stranger {
+		for _, name := range []string{EnvName, LockName} {
+			if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && !st.Mode().IsRegular() {
+				return nil, fmt.Errorf("not a regular file: %s", filepath.Join(dir, name))
+			}
+		}
+	}
 	if p.lockSrc, err = readIf(filepath.Join(dir, LockName)); err != nil {
 		return nil, err
 	}

@@ -345,7 +345,7 @@ func (p *Project) mounted(c *compiled, cwd string) (*plan.Project, error) {
 	if err := syscall.Stat(c.Root, &st); err != nil {
 		return nil, &os.PathError{Op: "stat", Path: c.Root, Err: err}
 	}
-	pr := &plan.Project{Dir: c.Root, Rel: ".", OwnerUID: int(st.Uid), OwnerGID: int(st.Gid), Store: storeBelow(c.Root, p.m.StoreDir())}
+	pr := &plan.Project{Dir: c.Root, Rel: ".", OwnerUID: int(st.Uid), OwnerGID: int(st.Gid), Stranger: p.o.Stranger, Store: storeBelow(c.Root, p.m.StoreDir())}
 	if cwd != "" {
 		if real, err := filepath.EvalSymlinks(cwd); err == nil {
 			if rel := storeBelow(c.Root, real); rel != "" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
@@ -24,7 +25,7 @@ func (m *Manager) planWithStubs(ctx context.Context, in plan.Inputs) (*spec.Spec
 		st, err := os.Stat(p)
 		return err == nil && !st.IsDir()
 	})
-	dir, err := m.stubLayer(ctx, stubs, in.Env.Lowers)
+	dir, err := m.stubLayer(ctx, append(stubs, plan.Certificates(in)...), in.Env.Lowers)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,15 @@ func (m *Manager) stubLayer(ctx context.Context, stubs []plan.Stub, lowers []spe
 		fmt.Fprintf(h, "l %q\n", l.Path)
 	}
 	for _, s := range stubs {
-		fmt.Fprintf(h, "s %q %t\n", s.Path, s.File)
+		fmt.Fprintf(h, "s %q %t", s.Path, s.File)
+		if s.Copy != "" {
+			st, err := stampOf(s.Copy)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(h, " %v", st)
+		}
+		fmt.Fprintln(h)
 	}
 	name := "5b" + hex.EncodeToString(h.Sum(nil))[2:]
 	st, err := m.Store()
@@ -81,6 +90,9 @@ func makeStub(fs string, s plan.Stub, stack *layer.Stack) error {
 	}
 	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 		return err
+	}
+	if s.Copy != "" {
+		return build.CopyFile(s.Copy, p)
 	}
 	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/lockfile"
 )
 
 // base has the layers that the environment starts from.
@@ -49,6 +50,13 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 	if ref.Kind == images.Registry {
 		ref.Digest = d
 	}
+	// Of many processes that want one image, the first fetches its documents; layers have such a lock
+	// of their own.
+	lock, err := lockfile.Lock(ctx, b.Store.Path(store.Locks, "image-"+d.Hex()), lockfile.Exclusive, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
 	if img, ok := b.Images.Known(d); ok {
 		img.Ref = ref.String() // its layers may still have to come from there
 		return img, nil

@@ -27,7 +27,7 @@ func tidyDebs(dir string, epoch int64) (notes []string, err error) {
 	}
 	defer root.Close()
 	t := &tidier{root: root, epoch: epoch}
-	for _, step := range []func() error{t.logs, t.caches, t.backups, t.secrets, t.shadow, t.machine, t.bytecode} {
+	for _, step := range []func() error{t.logs, t.caches, t.backups, t.generated, t.shadow, t.machine, t.bytecode} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -135,43 +135,66 @@ func (t *tidier) backups() error {
 	)
 }
 
-// secrets are keys that a maintainer script made. They must not be the same on every machine, nor
-// may a layer depend on them.
-func (t *tidier) secrets() error {
-	host := func(name string, _ fs.FileInfo) bool { return strings.HasPrefix(name, "etc/ssh/ssh_host_") }
-	snake := func(name string, fi fs.FileInfo) bool {
-		if strings.Contains(path.Base(name), "ssl-cert-snakeoil") {
-			return true
-		}
-		if fi.Mode()&fs.ModeSymlink == 0 {
-			return false
-		}
-		to, err := t.root.Readlink(name)
-		return err == nil && path.Base(to) == "ssl-cert-snakeoil.pem"
-	}
-	for _, s := range []struct {
-		dir  string
-		f    func(string, fs.FileInfo) bool
-		note string
-	}{
-		{"etc/ssh", host, "host keys of the ssh server are not part of the environment: ssh-keygen -A makes them"},
-		{"etc/ssl/private", snake, "the self-signed certificate of ssl-cert is not part of the environment: make-ssl-cert generate-default-snakeoil makes it"},
-		{"etc/ssl/certs", snake, ""},
-	} {
-		found := false
-		err := t.files(s.dir, func(name string, fi fs.FileInfo) bool {
-			hit := s.f(name, fi)
-			found = found || hit
-			return hit
-		})
+// made is what a maintainer script generated and what differs each time: keys, which must not be the
+// same on every machine, and databases.
+var made = []struct {
+	in   string // folder
+	name string // pattern for what is taken out of it
+	note string
+}{
+	{"etc/ssh", "ssh_host_*", "the host keys of the ssh server are not part of the environment: ssh-keygen -A makes them"},
+	{"etc/ssl/private", "ssl-cert-snakeoil.key", "the self-signed certificate of ssl-cert is not part of the environment: make-ssl-cert generate-default-snakeoil makes it"},
+	{"etc/ssl/certs", "ssl-cert-snakeoil.pem", ""},
+	{"var/lib/mysql", "*", "the database of the mysql or mariadb server is not part of the environment: mariadb-install-db or mysqld --initialize makes it"},
+	{"etc", "aliases.db", "the mail server's /etc/aliases.db is not part of the environment: newaliases makes it"},
+}
+
+func (t *tidier) generated() error {
+	for _, m := range made {
+		names, err := t.names(m.in)
 		if err != nil {
 			return err
 		}
-		if found && s.note != "" {
-			t.notes = append(t.notes, s.note)
+		found := false
+		for _, n := range names {
+			if ok, _ := path.Match(m.name, n); !ok {
+				continue
+			}
+			found = true
+			if err := t.root.RemoveAll(path.Join(m.in, n)); err != nil {
+				return err
+			}
+		}
+		if found && m.note != "" {
+			t.notes = append(t.notes, m.note)
 		}
 	}
-	return nil
+	// Links by hash to the certificate that is gone.
+	return t.files("etc/ssl/certs", func(name string, fi fs.FileInfo) bool {
+		to, err := t.root.Readlink(name)
+		return err == nil && path.Base(to) == "ssl-cert-snakeoil.pem"
+	})
+}
+
+// names are the entries of a folder without overlay's whiteouts; none if there is no such folder.
+func (t *tidier) names(dir string) ([]string, error) {
+	fi, err := t.root.Lstat(dir)
+	if err != nil || !fi.IsDir() {
+		return nil, gone(err)
+	}
+	f, err := t.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
+	var out []string
+	for _, e := range entries {
+		if e.Type()&fs.ModeDevice == 0 { // a whiteout stays
+			out = append(out, e.Name())
+		}
+	}
+	return out, err
 }
 
 // shadow holds the day on which a password was last changed: for accounts made here, today.
@@ -216,12 +239,7 @@ func (t *tidier) machine() error {
 		}
 	}
 	for _, dir := range []string{"run", "tmp", "var/tmp"} {
-		f, err := t.root.Open(dir)
-		if err != nil {
-			continue // not there, or a link
-		}
-		names, err := f.Readdirnames(-1)
-		f.Close()
+		names, err := t.names(dir)
 		if err != nil {
 			return err
 		}

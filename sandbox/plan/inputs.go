@@ -74,6 +74,7 @@ type Project struct {
 	OwnerGID int
 	Store    string // path of the store relative to Dir if it lies below, else ""
 	ReadOnly bool
+	Stranger bool // somebody else's code: what git of the host would run is not for it to write
 }
 
 // Sandbox is the writable part and its name.

@@ -130,6 +130,9 @@ func project(in Inputs) []spec.Op {
 		flags = append(flags, "ro")
 	}
 	out := []spec.Op{{Kind: spec.Bind, Source: p.Dir, Target: at(in), Flags: flags, Why: "the project"}}
+	if p.Stranger {
+		out = append(out, spec.Op{Kind: spec.Lock, Target: path.Join(at(in), ".git"), Why: "hooks and settings of git would run on the host"})
+	}
 	if p.Store != "" {
 		out = append(out, spec.Op{Kind: spec.Mask, Target: path.Join(at(in), p.Store), Why: "the store lies in the project; code must not change it"})
 	}

@@ -10,7 +10,21 @@ import (
 // Stub is a mount point that must exist before anything is mounted.
 type Stub struct {
 	Path string
-	File bool // an empty file, not a folder
+	File bool   // a file, not a folder; empty, or
+	Copy string // with the content of this host file
+}
+
+// caInside is where Debian's Python programs look for certificates, pip among them: pip fails at its
+// first import where the file is missing, whatever the environment says.
+const caInside = "/etc/ssl/certs/ca-certificates.crt"
+
+// Certificates is the host's bundle at the usual place, for an image without one. It lies in the lowest
+// layer of all, so that the image's own, or one that is installed inside, stands before it.
+func Certificates(in Inputs) []Stub {
+	if in.Env.Network != "host" || in.Host.CABundle == "" {
+		return nil
+	}
+	return []Stub{{Path: caInside, File: true, Copy: in.Host.CABundle}}
 }
 
 // Stubs lists the mount points of a spec that an image may lack, sorted, outer ones first. Those
@@ -24,7 +38,7 @@ func Stubs(s *spec.Spec, file func(hostPath string) bool) []Stub {
 			return
 		}
 		seen[p] = true
-		out = append(out, Stub{p, isFile})
+		out = append(out, Stub{Path: p, File: isFile})
 	}
 	for _, op := range s.Ops {
 		switch op.Kind {
