@@ -124,8 +124,9 @@ func (in *instance) makeDirs() error {
 // Remove deletes the sandbox and releases its lock. The usual case, nothing written, is a few calls.
 func (in *instance) Remove() error {
 	defer in.lock.Close()
-	syscall.Rmdir(filepath.Join(in.Dir, "work", "work"))
-	for _, d := range []string{"work", "upper", "tmp"} {
+	// What overlay leaves of a volatile upper, innermost first.
+	syscall.Unlink(filepath.Join(in.Dir, "work", "work", "incompat", "volatile", "dirty"))
+	for _, d := range []string{"work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "upper", "tmp"} {
 		syscall.Rmdir(filepath.Join(in.Dir, d))
 	}
 	if syscall.Rmdir(in.Dir) == nil {

@@ -70,6 +70,15 @@ func (m *Manager) Store() (*store.Store, error) {
 	return m.store, m.storeErr
 }
 
+// built is the store for starting what is there already: it is opened without looking after what
+// dead processes left, which would be paid at every start.
+func (m *Manager) built() (*store.Store, error) {
+	if m.store != nil {
+		return m.store, nil
+	}
+	return store.Open(m.StoreDir(), store.Options{Chain: m.user.Stores, Log: m.o.Log, Fast: true})
+}
+
 // StoreDir is where the store lies.
 func (m *Manager) StoreDir() string {
 	if m.o.StoreDir != "" {

@@ -293,7 +293,7 @@ func (m *Manager) start(ctx context.Context, s *spec.Spec, o RunOptions) (start.
 // use marks the layers of a start as used until release, so that gc leaves them alone. The mark comes
 // before the first look: a layer that is gone by then is made anew.
 func (m *Manager) use(s *spec.Spec) (release func(), err error) {
-	st, err := m.Store()
+	st, err := m.built()
 	if err != nil {
 		return nil, err
 	}

@@ -52,12 +52,16 @@ func (m *Manager) stubLayer(ctx context.Context, stubs []plan.Stub, lowers []spe
 		fmt.Fprintln(h)
 	}
 	name := "5b" + hex.EncodeToString(h.Sum(nil))[2:]
-	st, err := m.Store()
+	fast, err := m.built()
 	if err != nil {
 		return "", err
 	}
-	if l, ok := st.Layer(name); ok {
+	if l, ok := fast.Layer(name); ok {
 		return l.FS, nil
+	}
+	st, err := m.Store()
+	if err != nil {
+		return "", err
 	}
 	var dirs []string
 	for _, l := range lowers {
