@@ -106,8 +106,9 @@ func (w debWork) digest(l store.Layer, name string) (layer.Digests, error) {
 	return layer.DiffID(l.FS, o)
 }
 
-// runDebWork does w in a process of its own as the named user, "" being this one.
-func runDebWork(t *testing.T, user string, w debWork) debResult {
+// runDebWork does w in a process of its own as the named user, "" being this one. odd means: under a
+// strict umask and on another file system, whose folders list their entries in another order.
+func runDebWork(t *testing.T, user string, odd bool, w debWork) debResult {
 	t.Helper()
 	u := testenv.As(t, user)
 	b, err := json.Marshal(w)
@@ -126,7 +127,12 @@ func runDebWork(t *testing.T, user string, w debWork) debResult {
 	if err := os.WriteFile(bin, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := u.Command(bin, "-test.run=^TestDebHelper$", "-test.v")
+	args := []string{"-c", `umask "$1"; shift; cd "$1"; shift; exec "$@"`, "sh", "022", u.Home, bin, "-test.run=^TestDebHelper$", "-test.v"}
+	cmd := u.Command("sh", args...)
+	if odd {
+		args[3] = "077"
+		cmd = u.OnTmpfs(u.Home, "6g", "sh", args...)
+	}
 	cmd.Env = append(cmd.Env, "SANDBOX_TEST_DEB_WORK="+work)
 	out, err := cmd.CombinedOutput()
 	_, line, found := bytes.Cut(out, []byte("RESULT "))
@@ -207,13 +213,18 @@ func lockDebs(t *testing.T, suite string, names ...string) debWork {
 	return w
 }
 
-// Root and both kinds of ordinary user get the same bytes, of a base and of a layer on it.
+// Root and both kinds of ordinary user get the same bytes, of a base and of a layer on it, whatever
+// their umask is and on different file systems.
 func TestDebsAreTheSameForEverybody(t *testing.T) {
 	testenv.Need(t, "root", "users")
-	w := lockDebs(t, "bookworm", "ssl-cert", "dbus", "git", "openssh-server", "python3-minimal")
-	first := runDebWork(t, "", w)
-	for _, user := range []string{testenv.WithSubuid, testenv.WithoutSubuid} {
-		if got := runDebWork(t, user, w); got.Base != first.Base || got.More != first.More {
+	names := "ssl-cert dbus git openssh-server python3-minimal"
+	if os.Getenv("SANDBOX_TEST_ALL") != "" {
+		names += " hello curl python3 iputils-ping man-db cron sudo nginx postfix systemd mariadb-server build-essential postgresql ca-certificates fontconfig"
+	}
+	w := lockDebs(t, "bookworm", strings.Fields(names)...)
+	first := runDebWork(t, "", false, w)
+	for user, odd := range map[string]bool{testenv.WithSubuid: true, testenv.WithoutSubuid: false} {
+		if got := runDebWork(t, user, odd, w); got.Base != first.Base || got.More != first.More {
 			t.Errorf("as %s: %+v, as root: %+v", user, got, first)
 		}
 	}

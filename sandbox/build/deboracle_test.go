@@ -67,7 +67,7 @@ func TestBaseAgainstMmdebstrap(t *testing.T) {
 func againstMmdebstrap(t *testing.T, suite string) {
 	w := lockDebs(t, suite)
 	w.Keep = testenv.PublicDir(t)
-	runDebWork(t, "", w)
+	runDebWork(t, "", false, w)
 	ours, theirs := readTree(t, filepath.Join(w.Keep, "base.tar")), readTree(t, mmdebstrap(t, w))
 	for _, p := range differing(ours, theirs) {
 		if !excepted(p) {
