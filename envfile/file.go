@@ -37,6 +37,7 @@ type File struct {
 	Profiles     []string // the profiles that were applied, in order
 	LockProfiles []string // those of them that change a key marked L: the lock has a section for them
 	LockOwn      bool     // sandbox.local.toml or the command line changes a key marked L
+	lockConfig   *Config  // see ConfigOf
 
 	tree *keyNode // the merged values with their places; nil for a File made by hand
 }

@@ -124,7 +124,7 @@ func (e *NoSectionError) Error() string {
 
 // Hint is what the user can type to get on.
 func (e *NoSectionError) Hint() string {
-	cmd := "sandbox lock --platform " + e.Platform
+	cmd := "sandbox lock"
 	for _, p := range e.Profiles {
 		cmd += " --profile " + p
 	}

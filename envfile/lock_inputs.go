@@ -80,7 +80,13 @@ func (in inputs) python(p *Python) {
 
 // ConfigOf is what an exported image's configuration is made from: the keys of the env file that
 // enter it, whoever runs this and wherever the project lies.
+//
+// What a profile without a section of its own, sandbox.local.toml or the command line adds is left out: it
+// holds for this run or machine, and must make nobody's lock stale.
 func ConfigOf(f *File) Config {
+	if f.lockConfig != nil {
+		return *f.lockConfig
+	}
 	c := Config{Name: f.Name, ProjectAt: f.Project.At, User: f.Image.User, Publish: slices.Clone(f.Network.Publish), Env: maps.Clone(f.Env.Set)}
 	if t, ok := f.Tasks["default"]; ok && !t.Run.IsZero() {
 		c.Cmd = t.Run.Argv("default", nil)

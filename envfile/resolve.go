@@ -34,12 +34,14 @@ func (d *Document) Resolve(o ResolveOptions) (*File, error) {
 		return nil, err
 	}
 	tree := d.root.without("profile")
+	locked := tree // with what the lock has a section for, and nothing else
 	var locking []string
 	for _, name := range applied {
 		p := d.root.get("profile", name)
 		tree = tree.profiled(p)
 		if changesLock(p, fileSpec(), false) {
 			locking = append(locking, name)
+			locked = locked.profiled(p)
 		}
 	}
 	own := []*keyNode{over}
@@ -58,7 +60,12 @@ func (d *Document) Resolve(o ResolveOptions) (*File, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	if ownLock {
+		locked = tree
+	}
 	f := buildFile(tree)
+	conf := ConfigOf(buildFile(locked))
+	f.lockConfig = &conf
 	f.Profiles, f.LockProfiles, f.LockOwn = applied, locking, ownLock
 	f.Bind = buildBind(bind)
 	o.User.apply(f)

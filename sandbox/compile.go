@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/4cc2e759/sandbox/envfile"
@@ -110,7 +111,7 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
+	for _, name := range append(names, inputFolders(f, names)...) {
 		s, err := stampOf(filepath.Join(p.Dir, name))
 		if err != nil {
 			return nil, err
@@ -229,9 +230,44 @@ func (p *Project) lockInputs(f *envfile.File) (map[string]string, error) {
 }
 
 // inputFiles lists every file of the project that the lock depends on, sorted: those that the env
-// file names and those that they include in turn.
+// file names, those that they include in turn, and the inputs of image steps.
 func (p *Project) inputFiles(f *envfile.File) ([]string, error) {
-	return envfile.AllInputFiles(f, p.readInput)
+	names, err := envfile.AllInputFiles(f, p.readInput)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range f.Steps {
+		if s.Where == "project" {
+			continue
+		}
+		inputs, err := build.Expand(p.Dir, s.Inputs)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, inputs...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// inputFolders are the folders of image steps' inputs: a file that is new in one may be an input too.
+func inputFolders(f *envfile.File, names []string) []string {
+	patterns := 0
+	for _, s := range f.Steps {
+		if s.Where != "project" {
+			patterns += len(s.Inputs)
+		}
+	}
+	if patterns == 0 {
+		return nil
+	}
+	var out []string
+	for _, name := range names {
+		for dir := filepath.Dir(name); dir != "." && !slices.Contains(out, dir); dir = filepath.Dir(dir) {
+			out = append(out, dir)
+		}
+	}
+	return out
 }
 
 func contains(list []string, s string) bool {

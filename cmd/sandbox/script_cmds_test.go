@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,10 +18,11 @@ import (
 // commandsOfScripts are what scripts can call besides testscript's own; testdata/script/README.md has one
 // line for each. More than six would mean that the tool lacks a verb.
 var commandsOfScripts = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"cache":     cmdCache,
-	"gitserver": cmdGitServer,
-	"image":     cmdImage,
-	"registry":  cmdRegistry,
+	"cache":      cmdCache,
+	"fileserver": cmdFileServer,
+	"gitserver":  cmdGitServer,
+	"image":      cmdImage,
+	"registry":   cmdRegistry,
 }
 
 // tb is the running script as a test, whose end ends servers.
@@ -46,6 +49,27 @@ func cmdCache(ts *testscript.TestScript, neg bool, args []string) {
 	conf := filepath.Join(ts.Getenv("HOME"), ".config", "sandbox")
 	ts.Check(os.MkdirAll(conf, 0o755))
 	ts.Check(os.WriteFile(filepath.Join(conf, "config.toml"), fmt.Appendf(nil, "stores = [%q]\n", c.dir), 0o644))
+}
+
+// cmdFileServer: fileserver DIR
+func cmdFileServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fileserver DIR")
+	}
+	log, err := os.Create(filepath.Join(ts.Getenv("WORK"), "files.log"))
+	ts.Check(err)
+	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(log, "%s %s\n", r.Method, r.URL.Path) // one write: whole lines also from many at once
+		files.ServeHTTP(w, r)
+	}))
+	ts.Defer(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		log.Close()
+	})
+	ts.Setenv("FILES_URL", srv.URL)
+	ts.Setenv("FILES_LOG", log.Name())
 }
 
 // cmdGitServer: gitserver [-private] DIR

@@ -1,9 +1,12 @@
 package build
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -57,7 +60,20 @@ func (b *Builder) fetchBlob(ctx context.Context, d store.Digest, f envfile.Fetch
 	if b.Offline {
 		return hint.With(fmt.Errorf("not in the store, and --offline is given: %s", f.URL), "run once without --offline")
 	}
-	return b.Fetch.Blob(ctx, b.Store, d, size, []fetch.Source{{URL: f.URL}}, filepath.Base(f.To), b.Report)
+	if err := b.Fetch.Blob(ctx, b.Store, d, size, []fetch.Source{{URL: f.URL}}, filepath.Base(f.To), b.Report); err != nil {
+		return fmt.Errorf("%s: %w", shown(f.URL), err)
+	}
+	return nil
+}
+
+// shown is an address without what may be secret in it: a password, or a query that is a signature.
+func shown(addr string) string {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
 
 // unpacked is the folder of a fetched tar, plain or compressed with gzip or zstd; made once, with the
@@ -79,7 +95,8 @@ func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) 
 		}
 		defer done()
 		info, err := layer.Apply(plain, dir, layer.ApplyOptions{NoSide: true, Log: b.Log})
-		if err == nil && info.Entries == 0 {
+		foreign := err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader)
+		if foreign && info.Entries == 0 {
 			err = hint.With(errors.New("not a tar archive"), "unpack = true takes tar, tar.gz and tar.zst")
 		}
 		return err

@@ -180,6 +180,9 @@ func Expand(dir string, patterns []string) ([]string, error) {
 			if d.IsDir() && d.Name() == ".git" {
 				return fs.SkipDir
 			}
+			if rel == "sandbox.lock" || rel == "sandbox.local.toml" { // it says what the inputs are; it is one machine's
+				return nil
+			}
 			if d.Type().IsRegular() && matches(p, filepath.ToSlash(rel)) {
 				out = append(out, rel)
 			}
