@@ -16,7 +16,9 @@ for part in text.split('[[linux-amd64.deb]]')[1:]:
     to = f'{repo}/{os.path.basename(path)}'
     if not os.path.exists(to): os.link(f"{os.environ['SANDBOX_STORE']}/blobs-v1/sha256/{sha}", to)
 P
-(cd "$W/repo" && dpkg-scanpackages -m . 2>/dev/null > Packages)
+(cd "$W/repo" && D=dists/bookworm/main/binary-amd64 && mkdir -p $D && dpkg-scanpackages -m . 2>/dev/null > $D/Packages &&
+  { printf 'Origin: Debian\nSuite: bookworm\nCodename: bookworm\nComponents: main\nArchitectures: amd64\nDate: %s\nSHA256:\n' "$(date -Ru)"
+    (cd dists/bookworm && sha256sum main/binary-amd64/Packages | awk '{print $1}' | while read -r h; do printf ' %s %s main/binary-amd64/Packages\n' "$h" "$(stat -c %s main/binary-amd64/Packages)"; done); } > dists/bookworm/Release)
 python3 - "$N" "$S" "$W" <<'P'
 import json, os, shutil, statistics as st, subprocess as sp, sys, time
 n, s, w = int(sys.argv[1]), *sys.argv[2:]
@@ -28,7 +30,7 @@ def ours():
 def theirs():
     shutil.rmtree(w + '/root', ignore_errors=True); os.sync()
     t = time.time()
-    sp.run(['mmdebstrap', '--quiet', '--variant=minbase', '--mode=root', '--format=directory', 'bookworm', w + '/root', f'deb [trusted=yes] copy:{w}/repo ./'], check=True)
+    sp.run(['mmdebstrap', '--quiet', '--variant=minbase', '--mode=root', '--format=directory', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr', 'bookworm', w + '/root', f'deb [trusted=yes] copy:{w}/repo bookworm main'], check=True)
     return time.time() - t
 a, b = [], []
 for _ in range(n):

@@ -52,10 +52,7 @@ func (p *Project) compile(ctx context.Context) (*compiled, error) {
 		return nil, err
 	}
 	if env.AptSources {
-		if c.AptList, c.AptKeyring, err = b.AptList(ctx, lock.Sections[section], env); err != nil {
-			p.m.o.Log.Warn("apt inside has no sources", "err", err)
-		}
-		c.Stamps = append(c.Stamps, aptStamps()...)
+		p.aptSources(ctx, c, b, lock.Sections[section], env)
 	}
 	if err := p.m.registerRoot(st, p.Dir, env); err != nil {
 		return nil, err
@@ -277,18 +274,6 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-// aptStamps are the files that say where this host's apt looks.
-func aptStamps() []stamp {
-	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
-	var out []stamp
-	for _, f := range append(files, "/etc/apt/sources.list") {
-		if s, err := stampOf(f); err == nil {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // readInput reads a file that the env file names. A committed link must not lead to a file of the
