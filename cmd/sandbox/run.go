@@ -33,7 +33,7 @@ func (r *runFlags) add(a *app, f *pflag.FlagSet) {
 	f.StringVarP(&r.dir, "dir", "C", "", "the project's folder")
 	f.StringVar(&r.image, "image", "", "run in this image, without an env file")
 	f.StringSliceVar(&r.profiles, "profile", nil, "apply [profile.NAME]; several apply in order")
-	f.StringVar(&r.name, "name", "", "keep the sandbox under this name until `sandbox rm NAME`")
+	f.StringVar(&r.name, "name", "", "keep the sandbox under this name, until sandbox rm")
 	f.StringVar(&r.network, "network", "", "host or none")
 	f.StringArrayVar(&r.mounts, "mount", nil, "PATH:TO[:ro], or NAME=PATH for a mount that the env file declares")
 	f.StringArrayVar(&r.env, "env", nil, "NAME=VALUE, or NAME to take the host's value")
