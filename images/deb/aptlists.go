@@ -20,6 +20,9 @@ type ListFile struct {
 func (a *Archive) ListFiles() []ListFile {
 	base := a.Source.base() + "/"
 	out := []ListFile{{Name: listName(base + a.releaseFile), Data: a.releaseData}}
+	if a.local != "" {
+		out = append(out, ListFile{Name: listName(base + "Packages"), Data: []byte(a.local)})
+	}
 	for _, f := range a.files {
 		out = append(out, ListFile{Name: listName(base + f.name), SHA256: f.sha256, Size: f.size})
 	}

@@ -47,8 +47,15 @@ var errStop = errors.New("enough")
 // ReadPackage reads what a .deb says about itself. Of the Pin only Name, Version and Arch are set.
 // It reads no further than it must: the control file comes before the data.
 func ReadPackage(deb io.Reader) (*Package, error) {
-	var text string
-	err := members(deb, func(name string, r io.Reader) (err error) {
+	text, err := readControlText(deb)
+	if err != nil {
+		return nil, err
+	}
+	return ParseControl(text)
+}
+
+func readControlText(deb io.Reader) (text string, err error) {
+	err = members(deb, func(name string, r io.Reader) (err error) {
 		if name != "control" {
 			return errors.New("data.tar comes before control.tar")
 		}
@@ -58,9 +65,9 @@ func ReadPackage(deb io.Reader) (*Package, error) {
 		return err
 	})
 	if !errors.Is(err, errStop) {
-		return nil, err
+		return "", err
 	}
-	return ParseControl(text)
+	return text, nil
 }
 
 // ParseControl reads the text of a control file that [ReadContents] gave, as [ReadPackage] does.

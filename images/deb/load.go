@@ -47,6 +47,7 @@ type Archive struct {
 	releaseFile string // "InRelease" or "Release"
 	releaseData []byte
 	files       []listedFile // the indexes as they were fetched
+	local       string       // the index of an archive made by [Local]
 }
 
 type listedFile struct {

@@ -163,6 +163,7 @@ func (in ResolveAptInput) chosen(out string) ([]*deb.Package, error) {
 	return pkgs, nil
 }
 
+// find looks through the archives for what apt calls uri; a copy, which the caller may change.
 func (in ResolveAptInput) find(name, uri string) (*deb.Package, error) {
 	plain, err := url.PathUnescape(uri)
 	if err != nil {
@@ -175,7 +176,8 @@ func (in ResolveAptInput) find(name, uri string) (*deb.Package, error) {
 		}
 		for _, p := range all {
 			if at := a.Source.URI + "/" + p.Path; at == uri || at == plain {
-				return p, nil
+				found := *p
+				return &found, nil
 			}
 		}
 	}

@@ -33,6 +33,7 @@ type Builder struct {
 	Log    *slog.Logger
 
 	stubs    string
+	oldDebs  []envfile.DebPin          // of the lock that is renewed: where versions lie that no archive lists any more
 	archives map[string][]*deb.Archive // of deb: bases, once verified
 	urls     map[string]string         // where files of a fresh lock were seen, by sha256
 	known    wheel.Set                 // Python indexes, once a default one is known

@@ -39,6 +39,9 @@ func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error)
 	if in.Old != nil {
 		old = in.Old.Sections[in.Section]
 	}
+	if b.oldDebs = nil; old != nil {
+		b.oldDebs = old.Debs
+	}
 	l.keep = old.Preferences(in.Upgrade)
 	if len(l.keep.Unknown) > 0 {
 		return nil, fmt.Errorf("nothing of this name is locked: %s", l.keep.Unknown[0])
