@@ -26,7 +26,6 @@ type runFlags struct {
 	network  string
 	mounts   []string
 	env      []string
-	workdir  string
 }
 
 func (r *runFlags) add(a *app, f *pflag.FlagSet) {

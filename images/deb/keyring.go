@@ -150,11 +150,10 @@ func checkSignatures(signed []byte, sigs *packet.Reader, keys openpgp.EntityList
 
 func describeFailure(id uint64, keys openpgp.EntityList, err error) string {
 	key := fmt.Sprintf("key %016X", id)
-	for _, k := range keys.KeysById(id) {
-		if n := k.Entity.PrimaryIdentity(); n != nil {
+	if k := keys.KeysById(id); len(k) > 0 {
+		if n := k[0].Entity.PrimaryIdentity(); n != nil {
 			key += " (" + n.Name + ")"
 		}
-		break
 	}
 	switch {
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):

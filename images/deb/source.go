@@ -34,16 +34,6 @@ func (s Source) base() string {
 	return s.URI + "/dists/" + s.Suite
 }
 
-// forArch reports whether the source is for packages of arch.
-func (s Source) forArch(arch string) bool {
-	for _, a := range s.Archs {
-		if a == arch {
-			return true
-		}
-	}
-	return len(s.Archs) == 0
-}
-
 // String is the source as in a one-line sources.list, without credentials.
 func (s Source) String() string {
 	uri := s.URI

@@ -71,11 +71,11 @@ func requirementIndexes(dir string, f *envfile.File) ([]wheel.Index, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(string(b)) {
-			opt, arg, ok := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "=", " "), " ")
+			opt, _, ok := strings.Cut(strings.ReplaceAll(strings.TrimSpace(line), "=", " "), " ")
 			if !ok {
 				continue
 			}
-			arg = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), opt)[1:])
+			arg := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), opt)[1:])
 			arg, _, _ = strings.Cut(arg, " #")
 			x := wheel.Index{Name: fmt.Sprintf("requirements-%d", len(out)+1), URL: strings.TrimSuffix(strings.TrimSpace(arg), "/")}
 			switch opt {
