@@ -2,6 +2,7 @@ package deb
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -32,6 +33,11 @@ func (s Source) base() string {
 		return strings.TrimRight(s.URI+"/"+strings.Trim(s.Suite, "/"), "/")
 	}
 	return s.URI + "/dists/" + s.Suite
+}
+
+// ForArch reports whether the source is for packages of arch.
+func (s Source) ForArch(arch string) bool {
+	return len(s.Archs) == 0 || slices.Contains(s.Archs, arch)
 }
 
 // String is the source as in a one-line sources.list, without credentials.
