@@ -147,6 +147,9 @@ func (b *Builder) imageArchives(ctx context.Context, env *Env) ([]*deb.Archive, 
 	}
 	var out []*deb.Archive
 	for _, s := range sources {
+		if !s.ForArch(arch()) {
+			continue
+		}
 		a, err := b.debLoader().Release(ctx, s)
 		var signature *deb.SignatureError
 		var expired *deb.ExpiredError
