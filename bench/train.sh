@@ -6,7 +6,7 @@ set -euo pipefail
 N=${1:-3}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-/var/tmp/sandbox-bench/train}; mkdir -p "$W"
 cp -r "$(dirname "$(realpath "$0")")/../examples/train-digits" "$W/" ; cd "$W/train-digits"
 export SANDBOX_STORE=${SANDBOX_STORE:-$W/store}
-"$S" -q run train --epochs 1 >/dev/null
+"$S" -q run train --epochs 5 >/dev/null
 "$S" plan --json train > "$W/plan.json"
 mkdir -p "$W/upper" "$W/work" "$W/root"
 cat > "$W/by-hand.sh" <<'H'
