@@ -121,8 +121,22 @@ func (l *Loader) securityCandidates(suite string, main *Archive, o SuiteOptions)
 		s.Suite = suite
 		return append(out, s)
 	}
-	// A mirror of Debian has the security archive beside the main one, one of Ubuntu within.
-	return append([]Source{l.explicit(o.Mirror, suite, o), l.explicit(o.Mirror+"-security", suite, o)}, out...)
+	beside := []Source{l.explicit(o.Mirror, suite, o)}
+	for _, uri := range SecurityBeside(o.Mirror) {
+		beside = append(beside, l.explicit(uri, suite, o))
+	}
+	return append(beside, out...)
+}
+
+// SecurityBeside is where a mirror of Debian has the security archive, if it has it: beside the main
+// one, also where a date follows. Ubuntu has it within.
+func SecurityBeside(mirror string) []string {
+	mirror = strings.TrimRight(mirror, "/")
+	out := []string{mirror + "-security"}
+	if dated := strings.Replace(mirror, "/debian/", "/debian-security/", 1); dated != mirror {
+		out = append(out, dated)
+	}
+	return out
 }
 
 // moved is a host's source for another suite. The key that signs the host's release need not be the

@@ -12,6 +12,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/images/deb"
 	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // maxAptFile bounds a list of sources or a keyring of an image.
@@ -151,6 +152,9 @@ func (b *Builder) imageArchives(ctx context.Context, env *Env) ([]*deb.Archive, 
 			continue
 		}
 		a, err := b.debLoader().Release(ctx, s)
+		if errors.Is(err, deb.ErrNotFound) && ownSources(s.File) {
+			a, err = b.elsewhere(ctx, s, err)
+		}
 		var signature *deb.SignatureError
 		var expired *deb.ExpiredError
 		if err != nil && !ownSources(s.File) && (errors.Is(err, deb.ErrNotFound) || errors.As(err, &signature) || errors.As(err, &expired)) {
@@ -165,6 +169,40 @@ func (b *Builder) imageArchives(ctx context.Context, env *Env) ([]*deb.Archive, 
 		return nil, errors.New("the image names no apt source that works")
 	}
 	return out, nil
+}
+
+// elsewhere looks for a release that has left the mirror which the image names, as old ones do, on
+// the mirrors of the user's configuration.
+func (b *Builder) elsewhere(ctx context.Context, s deb.Source, notFound error) (*deb.Archive, error) {
+	for _, name := range []string{"Debian", "Ubuntu"} {
+		d := b.User.Debian[name]
+		for _, uri := range []string{d.Mirror, d.Snapshot} {
+			if uri == "" {
+				continue
+			}
+			for _, u := range append([]string{uri}, deb.SecurityBeside(uri)...) {
+				t := s
+				t.URI, t.NoExpiry = strings.TrimRight(u, "/"), uri == d.Snapshot
+				if a, err := b.debLoader().Release(ctx, t); err == nil && a.Origin == name {
+					return a, nil
+				}
+			}
+		}
+	}
+	return nil, hint.With(notFound, "an old release leaves the ordinary mirrors: name one that still has it as [debian.Debian] mirror or snapshot in your configuration")
+}
+
+// snapshotSources are dated mirrors, which have files that the others have dropped.
+func (b *Builder) snapshotSources() []deb.Source {
+	var out []deb.Source
+	for _, name := range []string{"Debian", "Ubuntu"} {
+		if uri := b.User.Debian[name].Snapshot; uri != "" {
+			for _, u := range append([]string{uri}, deb.SecurityBeside(uri)...) {
+				out = append(out, deb.Source{URI: strings.TrimRight(u, "/"), Suite: "snapshot", Origin: name, NoExpiry: true, File: "[debian." + name + "]"})
+			}
+		}
+	}
+	return out
 }
 
 // ownSources tells the files in which Debian and Ubuntu have their own archives.

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -23,6 +24,17 @@ type chown struct {
 	link      bool     // a link itself, not what it leads to
 	owner     tarOwner // uid or gid -1: not changed
 	paths     []string
+}
+
+// readChowns reads the log, which scripts could have filled with anything.
+func readChowns(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxChownLog))
+	return string(b), err
 }
 
 // parseChowns reads what chownScript wrote. What it does not understand it leaves out.

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -14,6 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/images/layer"
+)
+
+// Bounds on what packages can make us remember and do.
+const (
+	maxOwners   = 1_000_000
+	maxChownLog = 64 << 20
+	maxChowned  = 10_000_000
 )
 
 // tarOwner is an owner as a tar has it.
@@ -83,6 +91,9 @@ func readTars(r io.Reader) map[string]tarOwner {
 				return owners
 			}
 			name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+			if len(owners) >= maxOwners {
+				continue // nothing real has so many
+			}
 			if h.Uid == 0 && h.Gid == 0 && root(h.Uname) && root(h.Gname) {
 				delete(owners, name)
 				continue
@@ -101,6 +112,7 @@ type ownerIndex struct {
 	tree          *layer.Stack
 	users, groups map[string]int
 	out           layer.Owners
+	left          int // of maxChowned
 }
 
 // layerOwners is the index after dpkg ran: what the packages' tars say, then what maintainer scripts
@@ -111,12 +123,15 @@ func layerOwners(fs string, tree *layer.Stack, tars map[string]tarOwner, chowns 
 		return nil, err
 	}
 	defer root.Close()
-	x := &ownerIndex{root: root, tree: tree, users: ids(tree, "/etc/passwd"), groups: ids(tree, "/etc/group"), out: layer.Owners{}}
+	x := &ownerIndex{root: root, tree: tree, users: ids(tree, "/etc/passwd"), groups: ids(tree, "/etc/group"), out: layer.Owners{}, left: maxChowned}
 	for name, o := range tars {
 		x.put(x.real(name, true), o)
 	}
 	for _, c := range chowns {
 		for _, p := range c.paths {
+			if x.left < 0 {
+				return nil, fmt.Errorf("the packages' scripts change the owners of more than %d files", maxChowned)
+			}
 			c.below(root, x.real(c.absolute(p), c.link), func(name string) { x.put(name, c.owner) })
 		}
 	}
@@ -140,6 +155,9 @@ func (x *ownerIndex) real(name string, link bool) string {
 }
 
 func (x *ownerIndex) put(name string, o tarOwner) {
+	if x.left--; x.left < 0 {
+		return
+	}
 	if _, err := x.root.Lstat(name); err != nil {
 		return // gone, or in a layer below
 	}

@@ -108,11 +108,11 @@ func (r *dpkgRun) do(ctx context.Context) error {
 	}
 	tree := layer.NewStack(r.trees)
 	defer tree.Close()
-	log, err := os.ReadFile(chowns)
+	log, err := readChowns(chowns)
 	if err != nil {
 		return err
 	}
-	index, err := layerOwners(r.fs, tree, owners, parseChowns(string(log)))
+	index, err := layerOwners(r.fs, tree, owners, parseChowns(log))
 	if err != nil {
 		return err
 	}

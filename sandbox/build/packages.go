@@ -1,10 +1,12 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/deb"
@@ -58,18 +60,14 @@ func (b *Builder) suite(ctx context.Context, ref string) ([]*deb.Archive, error)
 	return archives, nil
 }
 
-// suiteOptions say where archives lie: the env file, the user's configuration, the host's apt.
+// suiteOptions say where archives lie: the env file, the user's configuration, the host's apt. A dated
+// snapshot is for files that other mirrors have dropped, and chosen from only where nothing else is.
 func (b *Builder) suiteOptions() (deb.SuiteOptions, error) {
 	o := deb.SuiteOptions{Mirror: b.File.Image.Mirror, Keyring: b.keyring()}
-	if o.Mirror == "" {
-		for _, name := range []string{"Debian", "Ubuntu"} {
-			if d, ok := b.User.Debian[name]; ok && (d.Mirror != "" || d.Snapshot != "") {
-				o.Mirror, o.Keyring = d.Mirror, d.Keyring
-				if o.Mirror == "" {
-					o.Mirror, o.NoExpiry = d.Snapshot, true
-				}
-				break
-			}
+	origins := []envfile.DebianOrigin{b.User.Debian["Debian"], b.User.Debian["Ubuntu"]}
+	for _, d := range origins {
+		if o.Mirror == "" && d.Mirror != "" {
+			o.Mirror, o.Keyring = d.Mirror, cmp.Or(o.Keyring, d.Keyring)
 		}
 	}
 	if o.Mirror != "" {
@@ -80,6 +78,11 @@ func (b *Builder) suiteOptions() (deb.SuiteOptions, error) {
 		return o, fmt.Errorf("the host's apt sources: %w", err)
 	}
 	o.Host = host
+	for _, d := range origins {
+		if len(host) == 0 && o.Mirror == "" && d.Snapshot != "" {
+			o.Mirror, o.Keyring, o.NoExpiry = d.Snapshot, cmp.Or(o.Keyring, d.Keyring), true
+		}
+	}
 	return o, nil
 }
 
@@ -209,13 +212,13 @@ func (b *Builder) debSources(ctx context.Context, base string, env *Env) ([]deb.
 		if err != nil {
 			return nil, err
 		}
-		return append(sourcesOf(archives), b.fileSources()...), nil
+		return slices.Concat(sourcesOf(archives), b.fileSources(), b.snapshotSources()), nil
 	}
 	archives, err := b.imageArchives(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	return append(sourcesOf(archives), b.fileSources()...), nil
+	return slices.Concat(sourcesOf(archives), b.fileSources(), b.snapshotSources()), nil
 }
 
 func sourcesOf(archives []*deb.Archive) []deb.Source {
