@@ -1,13 +1,13 @@
 package launch
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -77,9 +77,8 @@ func (l *Launcher) Sandboxes() string { return filepath.Join(l.StoreDir, "sandbo
 
 // New makes a throw-away sandbox, locked.
 func (l *Launcher) New() (*Instance, error) {
-	var b [6]byte
-	rand.Read(b[:])
-	return l.Open(throwawayPrefix + hex.EncodeToString(b[:]))
+	// Any name that is free will do: the store is its user's alone. crypto/rand would be dear to link.
+	return l.Open(throwawayPrefix + strconv.FormatUint(rand.Uint64(), 36))
 }
 
 // Open takes or makes the sandbox of this name and locks it. The lock is taken on the
