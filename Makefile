@@ -50,6 +50,7 @@ cover: ## which lines the tests reach, the scripts included: bin/cover.html
 clean: ## remove what make built here; stores are `sandbox gc`'s business
 	rm -rf bin .bench
 
-install: build ## put the tool below PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 bin/sandbox* $(DESTDIR)$(PREFIX)/bin/
+install: build ## put the tool below PREFIX (/usr/local): what people type in bin, what it executes in libexec
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sandbox
+	install -m 755 bin/sandbox-* $(DESTDIR)$(PREFIX)/libexec/sandbox/
+	install -m 755 bin/sandbox $(DESTDIR)$(PREFIX)/bin/
