@@ -10,7 +10,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/sandbox, one static file
+build: ## bin/sandbox and the engine beside it, static files
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 demo: build ## assemble an environment with PyTorch and train a network in it, without root
@@ -50,6 +50,7 @@ cover: ## which lines the tests reach, the scripts included: bin/cover.html
 clean: ## remove what make built here; stores are `sandbox gc`'s business
 	rm -rf bin .bench
 
-install: build ## put the tool below PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 bin/sandbox* $(DESTDIR)$(PREFIX)/bin/
+install: build ## put the tool below PREFIX (/usr/local): what people type in bin, what it executes in libexec
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sandbox
+	install -m 755 bin/sandbox-* $(DESTDIR)$(PREFIX)/libexec/sandbox/
+	install -m 755 bin/sandbox $(DESTDIR)$(PREFIX)/bin/

@@ -1,5 +1,7 @@
 package envfile
 
+import "github.com/4cc2e759/sandbox/envfile/terms"
+
 // File is a resolved env file: schema 1 with profiles and local additions merged in, defaults
 // filled in, every value validated. docs/schema.md explains each key.
 type File struct {
@@ -118,17 +120,7 @@ type Resolve struct {
 }
 
 // Step is one command of the user's at build time.
-type Step struct {
-	Run     Command
-	Where   string // "image" or "project"
-	Inputs  []string
-	Outputs []string
-	Workdir string
-	Env     map[string]string
-	Network bool
-	Secrets []string
-	After   []string
-}
+type Step = terms.Step
 
 // Fetch is one file by hash, mounted read-only.
 type Fetch struct {
@@ -143,18 +135,7 @@ type Fetch struct {
 type Sources struct{ Vendor []string }
 
 // GPU is what the code wants of the machine's GPUs.
-type GPU struct {
-	Need        string // "none", "optional", "required"
-	Count       int
-	MinMemory   Size
-	TotalMemory Size
-	Compute     string
-	Name        string
-	MIG         string
-	Share       bool
-	Wait        string
-	Caps        []string
-}
+type GPU = terms.GPU
 
 // Devices are other devices.
 type Devices struct {
@@ -163,10 +144,7 @@ type Devices struct {
 }
 
 // Env is the environment of the processes.
-type Env struct {
-	Set  map[string]string
-	Pass []string // names taken from the host's environment
-}
+type Env = terms.Env
 
 // Secret is a value that is named here and bound on the machine only.
 type Secret struct {
@@ -177,68 +155,26 @@ type Secret struct {
 }
 
 // Mount is one folder or file beside the project.
-type Mount struct {
-	To       string
-	Kind     string // "project", "cache", "volume", "tmpfs", "host"
-	From     string // kind project: a path of the project
-	Mode     string // "rw" or "ro"
-	Scope    string // kind cache: "user" or "project"
-	Optional bool
-	About    string
-	Size     Size // kind tmpfs
-}
+type Mount = terms.Mount
 
 // Network is what the processes can reach.
-type Network struct {
-	Mode    string   // "host", "none", "private"
-	Allow   []string // of mode private: nil is everything, an empty list nothing
-	Publish []string
-}
+type Network = terms.Network
 
 // Needs is what the machine must have; it is refused early where it has not.
-type Needs struct {
-	Memory Size
-	CPUs   float64
-	Disk   Size
-}
+type Needs = terms.Needs
 
 // Limits are caps.
-type Limits struct {
-	Memory Size
-	CPUs   float64
-	Pids   int
-	Time   string // a Go duration
-	Shm    Size
-	Disk   Size
-}
+type Limits = terms.Limits
 
 // Isolation loosens the sandbox.
 type Isolation struct{ Allow []string }
 
 // Command is either a shell line or an argument list. Exactly one is set.
-type Command struct {
-	Shell string   // run as: sh -c 'SHELL "$@"' NAME ARGS
-	Args  []string // run as it stands, with ARGS appended
-}
+type Command = terms.Command
 
 // Task is a named command. A table that it has is the file's with its own keys merged over it; one
 // that it does not have is nil, and the file's holds.
-type Task struct {
-	Run     Command
-	About   string
-	GPU     *GPU
-	Limits  *Limits
-	Needs   *Needs
-	Env     *Env
-	Mounts  map[string]Mount
-	Network *Network
-	Workdir string
-	User    string
-	Secrets []string
-	Inputs  []string
-	Outputs []string
-	Depends []string
-}
+type Task = terms.Task
 
 // Service is a named long-running command, with what else it needs.
 type Service struct {
@@ -267,4 +203,4 @@ type SecretValue struct {
 }
 
 // Size is a number of bytes, written as "16GiB" or "500MB".
-type Size int64
+type Size = terms.Size

@@ -8,18 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
-
-// sizeUnits are what a size may end with, largest first, so that String takes the largest that
-// divides evenly.
-var sizeUnits = [...]struct {
-	name  string
-	bytes int64
-}{
-	{"PiB", 1 << 50}, {"PB", 1e15}, {"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
-	{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1},
-}
 
 // maxSize keeps sums of sizes within an int64.
 const maxSize = Size(1) << 60
@@ -37,11 +28,11 @@ func ParseSize(s string) (Size, error) {
 	if !ok || strings.HasPrefix(digits, ".") || strings.HasSuffix(digits, ".") {
 		return 0, want
 	}
-	for _, u := range sizeUnits {
-		if u.name != unit {
+	for _, u := range terms.Units() {
+		if u.Name != unit {
 			continue
 		}
-		number.Mul(number, new(big.Rat).SetInt64(u.bytes))
+		number.Mul(number, new(big.Rat).SetInt64(u.Bytes))
 		whole := new(big.Int).Quo(number.Num(), number.Denom())
 		if !whole.IsInt64() || Size(whole.Int64()) > maxSize {
 			return 0, fmt.Errorf("wants a size of at most %s", maxSize)
@@ -52,16 +43,6 @@ func ParseSize(s string) (Size, error) {
 		return 0, hint.With(want, "write "+quote(digits+unit+"iB")+" or "+quote(digits+unit+"B"))
 	}
 	return 0, want
-}
-
-// String writes the size so that ParseSize reads the same number of bytes.
-func (s Size) String() string {
-	for _, u := range sizeUnits {
-		if s != 0 && int64(s)%u.bytes == 0 {
-			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
-		}
-	}
-	return "0B"
 }
 
 // ParseDuration reads what [time.ParseDuration] reads and also whole days, "7d". Only durations

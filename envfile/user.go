@@ -94,20 +94,20 @@ func (u *UserConfig) apply(f *File) {
 			f.Bind.Secrets = put(f.Bind.Secrets, name, v)
 		}
 	}
-	u.Limits.cap(&f.Limits)
+	capLimits(u.Limits, &f.Limits)
 	for _, t := range f.Tasks {
-		u.Limits.cap(t.Limits)
+		capLimits(u.Limits, t.Limits)
 	}
 	for _, s := range f.Services {
-		u.Limits.cap(s.Limits)
+		capLimits(u.Limits, s.Limits)
 	}
 	if u.tree != nil && f.tree != nil {
 		f.Submit, _ = f.tree.get("submit").merged(u.tree.get("submit")).plain().(map[string]any)
 	}
 }
 
-// cap lowers every cap of l to that of the user.
-func (u Limits) cap(l *Limits) {
+// capLimits lowers every cap of l to that of the user.
+func capLimits(u Limits, l *Limits) {
 	if l == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // Schema is the version of the env file's format that this package reads.
 const Schema = 1
 
-const getNewer = "update with `go install github.com/4cc2e759/sandbox/cmd/sandbox@latest`, or take a release from https://github.com/4cc2e759/sandbox/releases"
+const getNewer = "update with `go install github.com/4cc2e759/sandbox/cmd/...@latest`, or take a release from https://github.com/4cc2e759/sandbox/releases"
 
 // VersionError is an env file that asks for a newer tool. Nothing else of the file was looked at:
 // what a newer tool understands may look wrong to this one.

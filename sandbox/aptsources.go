@@ -10,6 +10,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // aptList is where apt inside a deb: base finds its archives on this host.
@@ -21,10 +22,10 @@ type aptList struct {
 // aptSources fills in where apt inside finds packages. Which mirrors answer for a suite is asked over
 // the network once, and again when the host's sources or the configuration change. Without an answer
 // the sandbox starts all the same: only apt in it has nowhere to go.
-func (p *Project) aptSources(ctx context.Context, c *compiled, b *build.Builder, sec *envfile.Section, env *build.Env) {
+func (p *Project) aptSources(ctx context.Context, c *launch.Compiled, b *build.Builder, sec *envfile.Section, env *build.Env) {
 	stamps := aptStamps()
 	c.Stamps = append(c.Stamps, stamps...)
-	key := hexSum(fmt.Sprintf("%q %q %q %q %v", sec.Image.Ref, p.file.Image.Mirror, p.file.Image.Keyring, p.m.userIn, stamps))
+	key := launch.Hash(fmt.Sprintf("%q %q %q %q %v", sec.Image.Ref, p.file.Image.Mirror, p.file.Image.Keyring, p.m.l.Config, stamps))
 	file := filepath.Join(p.m.StoreDir(), "envs-v1", "apt-"+key[:32]+".json")
 	var l aptList
 	if src, err := os.ReadFile(file); err == nil && json.Unmarshal(src, &l) == nil {
@@ -47,11 +48,11 @@ func (p *Project) aptSources(ctx context.Context, c *compiled, b *build.Builder,
 }
 
 // aptStamps are the files that say where this host's apt looks.
-func aptStamps() []stamp {
+func aptStamps() []launch.Stamp {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
-	var out []stamp
+	var out []launch.Stamp
 	for _, f := range append(files, "/etc/apt/sources.list") {
-		if s, err := stampOf(f); err == nil {
+		if s, err := launch.StampOf(f); err == nil {
 			out = append(out, s)
 		}
 	}

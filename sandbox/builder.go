@@ -12,6 +12,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/fetch"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
@@ -76,16 +77,16 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 		o.Args = shellArgs(c)
 	} else if t, ok := c.Tasks[o.Args[0]]; ok && !o.Command {
 		tc := *c
-		tc.Env = withTask(c.Env, t)
+		tc.Env = launch.WithTask(c.Env, t)
 		workdir = t.Task.Workdir
 		o.Args = t.Task.Run.Argv(o.Args[0], o.Args[1:])
 		c = &tc
 	}
-	in, err := p.inputs(c, o, workdir, &instance{Dir: p.m.sandboxes() + "/NEW"}, false)
+	in, err := p.l.Inputs(c, o, workdir, &launch.Instance{Dir: p.m.l.Sandboxes() + "/NEW"}, false)
 	if err != nil {
 		return nil, err
 	}
-	return p.m.planWithStubs(ctx, in)
+	return p.m.l.Plan(ctx, in, c.Stores)
 }
 
 // done lists what of the env file this version carries out. What is missing here is refused where

@@ -12,13 +12,15 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
 // compile is the slow way to a compiled project: parse, lock, check, build.
-func (p *Project) compile(ctx context.Context) (*compiled, error) {
+func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	f, err := p.File()
 	if err != nil {
 		return nil, err
@@ -34,7 +36,7 @@ func (p *Project) compile(ctx context.Context) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.m.sweep()
+	p.m.l.Sweep()
 	p.sayLimits(f)
 	b, err := p.m.builder(p)
 	if err != nil {
@@ -57,12 +59,12 @@ func (p *Project) compile(ctx context.Context) (*compiled, error) {
 	if err := p.m.registerRoot(st, p.Dir, env); err != nil {
 		return nil, err
 	}
-	p.keep(c)
+	p.l.Keep(c)
 	return c, nil
 }
 
 // compiled joins the env file and the built environment.
-func (p *Project) compiled(f *envfile.File, env *build.Env) (*compiled, error) {
+func (p *Project) compiled(f *envfile.File, env *build.Env) (*launch.Compiled, error) {
 	root, err := p.Root()
 	if err != nil {
 		return nil, err
@@ -84,14 +86,14 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*compiled, error) {
 			e.Sources["mounts."+k] = fmt.Sprintf("%s:%d", pos.File, pos.Line)
 		}
 	}
-	c := &compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Tasks: map[string]taskPlan{}}
+	c := &launch.Compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Stores: p.m.user.Stores, Tasks: map[string]launch.Task{}}
 	for _, s := range f.Steps {
 		if s.Where == "project" {
 			c.Steps = append(c.Steps, s)
 		}
 	}
 	for name, t := range f.Tasks {
-		tp := taskPlan{Task: t}
+		tp := launch.Task{Task: t}
 		if t.User != "" {
 			u, err := resolveUser(t.User, env.Image.User, p.me(root), stack)
 			if err != nil {
@@ -109,7 +111,7 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*compiled, error) {
 		return nil, err
 	}
 	for _, name := range append(names, inputFolders(f, names)...) {
-		s, err := stampOf(filepath.Join(p.Dir, name))
+		s, err := launch.StampOf(filepath.Join(p.Dir, name))
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +161,7 @@ func whoami() caller {
 	if u, err := user.LookupId(strconv.Itoa(c.UID)); err == nil {
 		c.Name, c.Home = u.Username, u.HomeDir
 	}
-	if c.Name == "" || !nameRE.MatchString(c.Name) {
+	if c.Name == "" || !launch.ValidName(c.Name) {
 		c.Name = "user"
 	}
 	return c
@@ -171,8 +173,8 @@ func (p *Project) locked(ctx context.Context) (*envfile.Lock, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if p.lockSrc == nil {
-		if p.o.Stranger {
+	if p.l.LockSrc == nil {
+		if p.l.Options.Stranger {
 			return nil, "", hint.With(fmt.Errorf("this repository has no %s, so nothing says which bytes its code was written for", LockName), "--lock makes one now, of what the archives have today")
 		}
 		if err := p.Lock(ctx, LockOptions{}); err != nil {
@@ -180,7 +182,7 @@ func (p *Project) locked(ctx context.Context) (*envfile.Lock, string, error) {
 		}
 		p.m.notice("wrote %s; commit this file", LockName)
 	}
-	lock, err := envfile.ReadLock(LockName, p.lockSrc)
+	lock, err := envfile.ReadLock(LockName, p.l.LockSrc)
 	if err != nil {
 		return nil, "", err
 	}
@@ -280,9 +282,9 @@ func contains(list []string, s string) bool {
 // user's outside of the project.
 func (p *Project) readInput(name string) ([]byte, error) {
 	if filepath.IsLocal(name) {
-		if real, err := filepath.EvalSymlinks(filepath.Join(p.Dir, name)); err == nil && storeBelow(p.Dir, real) == "" {
+		if real, err := filepath.EvalSymlinks(filepath.Join(p.Dir, name)); err == nil && launch.Below(p.Dir, real) == "" {
 			return nil, fmt.Errorf("%s leads out of the project, to %s", name, real)
 		}
 	}
-	return readSmall(filepath.Join(p.Dir, name))
+	return smallfile.Read(filepath.Join(p.Dir, name))
 }

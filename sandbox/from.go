@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/source"
 )
 
@@ -42,8 +43,8 @@ func (m *Manager) From(ctx context.Context, url string, o FromOptions) (*Project
 	if err != nil {
 		return nil, err
 	}
-	p.cacheScope = "repo-" + hexSum(repo.URL)[:16]
-	if p.lockSrc == nil && o.Lock {
+	p.l.CacheScope = "repo-" + launch.Hash(repo.URL)[:16]
+	if p.l.LockSrc == nil && o.Lock {
 		if err := p.Lock(ctx, LockOptions{}); err != nil {
 			return nil, err
 		}

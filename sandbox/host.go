@@ -2,48 +2,12 @@ package sandbox
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/4cc2e759/sandbox/envfile"
-	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
-
-// caBundles are where distributions keep the certificates they trust: Debian and Arch, Fedora and
-// RHEL, openSUSE, Alpine.
-var caBundles = []string{
-	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-	"/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
-}
-
-// host gathers what this machine adds to a plan.
-func (m *Manager) host() plan.Host {
-	h := plan.Host{UID: os.Getuid(), GID: os.Getgid(), Environ: m.o.Environ}
-	if p, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil {
-		h.ResolvConf = p
-	}
-	if b, err := readSmall("/etc/hosts"); err == nil {
-		h.Hosts = string(b)
-	}
-	h.CABundle = m.caBundle()
-	return h
-}
-
-func (m *Manager) caBundle() string {
-	if f := m.o.Environ["SSL_CERT_FILE"]; f != "" {
-		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() {
-			return f
-		}
-	}
-	for _, f := range caBundles {
-		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() {
-			return f
-		}
-	}
-	return ""
-}
 
 // enough refuses early what the machine cannot hold.
 func (m *Manager) enough(n envfile.Needs) error {

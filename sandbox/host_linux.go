@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,12 +22,4 @@ func memory() int64 {
 		return 0
 	}
 	return int64(si.Totalram) * int64(si.Unit)
-}
-
-func stampOf(path string) (stamp, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		return stamp{}, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return stamp{path, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino}, nil
 }

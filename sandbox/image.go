@@ -10,6 +10,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/start"
 )
@@ -77,45 +78,45 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 		}
 		return exit, err
 	}
-	if serr := in.setState(stateOf(e, "")); err == nil {
+	if serr := in.SetState(launch.StateOf(e, "")); err == nil {
 		err = serr
 	}
 	in.Close()
 	return exit, err
 }
 
-func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*instance, error) {
+func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*launch.Instance, error) {
 	if o.Name == "" {
-		return m.newInstance()
+		return m.l.New()
 	}
 	if err := CheckName(o.Name); err != nil {
 		return nil, err
 	}
-	in, err := m.openInstance(o.Name)
+	in, err := m.l.Open(o.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameEnvironment(in, &compiled{Env: *e}); err != nil {
+	if err := launch.SameEnvironment(in, e); err != nil {
 		in.Close()
 		return nil, err
 	}
 	return in, nil
 }
 
-func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *instance) (start.Exit, error) {
-	host := m.host()
-	s, err := m.planWithStubs(ctx, plan.Inputs{
+func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *launch.Instance) (start.Exit, error) {
+	host := m.l.Host()
+	s, err := m.l.Plan(ctx, plan.Inputs{
 		Env: *e, Host: host, Args: o.Args,
 		Extra: plan.Extra{Env: o.Env, Mounts: o.Mounts},
 		Sandbox: plan.Sandbox{
 			Name: o.Name, Upper: filepath.Join(in.Dir, "upper"), Work: filepath.Join(in.Dir, "work"),
 			Tmp: filepath.Join(in.Dir, "tmp"), Volatile: o.Name == "",
 		},
-	})
+	}, m.user.Stores)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	return m.start(ctx, s, o)
+	return m.l.Start(ctx, s, o)
 }
 
 // imageArgs puts the image's Entrypoint before what the user typed, and its Cmd in place of nothing.

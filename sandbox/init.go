@@ -14,6 +14,7 @@ import (
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/lazyregexp"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 )
 
 // InitResult is what init wrote and could not take over.
@@ -37,7 +38,7 @@ func (m *Manager) Init(dir, base string, force bool) (*InitResult, error) {
 	}
 	have := map[string][]byte{}
 	for _, n := range envfile.InitFiles() {
-		b, err := readSmall(filepath.Join(abs, n))
+		b, err := smallfile.Read(filepath.Join(abs, n))
 		if err == nil {
 			have[n] = b
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +87,7 @@ func ignoreLocal(dir string) error {
 		return nil
 	}
 	path := filepath.Join(dir, ".gitignore")
-	b, err := readIf(path)
+	b, err := smallfile.ReadIf(path)
 	if err != nil {
 		return err
 	}

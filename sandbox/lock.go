@@ -13,7 +13,9 @@ import (
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/lockfile"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // LockOptions says which pins may move.
@@ -30,12 +32,12 @@ func (p *Project) Lock(ctx context.Context, o LockOptions) error {
 		return err
 	}
 	defer release()
-	src, err := readIf(filepath.Join(p.Dir, LockName))
+	src, err := smallfile.ReadIf(filepath.Join(p.Dir, LockName))
 	if err != nil {
 		return err
 	}
 	if src != nil {
-		p.lockSrc = src
+		p.l.LockSrc = src
 		return nil
 	}
 	_, err = p.relock(ctx, o)
@@ -62,7 +64,7 @@ func (p *Project) lockLock(ctx context.Context) (func(), error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	l, err := lockfile.Lock(ctx, filepath.Join(dir, "project-"+hexSum(p.Dir)[:24]), lockfile.Exclusive, func() {
+	l, err := lockfile.Lock(ctx, filepath.Join(dir, "project-"+launch.Hash(p.Dir)[:24]), lockfile.Exclusive, func() {
 		p.m.notice("another process is locking this project; waiting for it")
 	})
 	if err != nil {
@@ -104,10 +106,10 @@ func (p *Project) relock(ctx context.Context, o LockOptions) (bool, error) {
 // oldLock is the lock to take pins from. One that cannot be read is an error: its pins would be lost
 // without a word.
 func (p *Project) oldLock() (*envfile.Lock, error) {
-	if p.lockSrc == nil {
+	if p.l.LockSrc == nil {
 		return nil, nil
 	}
-	return envfile.ReadLock(LockName, p.lockSrc)
+	return envfile.ReadLock(LockName, p.l.LockSrc)
 }
 
 func (p *Project) writeLock(lock *envfile.Lock) (bool, error) {
@@ -115,13 +117,13 @@ func (p *Project) writeLock(lock *envfile.Lock) (bool, error) {
 	if _, err := lock.WriteTo(&buf); err != nil {
 		return false, err
 	}
-	if bytes.Equal(buf.Bytes(), p.lockSrc) {
+	if bytes.Equal(buf.Bytes(), p.l.LockSrc) {
 		return false, nil
 	}
 	if err := atomicfile.Write(filepath.Join(p.Dir, LockName), buf.Bytes(), 0o644); err != nil {
 		return false, fmt.Errorf("write %s: %w", LockName, err)
 	}
-	p.lockSrc = buf.Bytes()
+	p.l.LockSrc = buf.Bytes()
 	return true, nil
 }
 
@@ -166,7 +168,7 @@ func (p *Project) Build(ctx context.Context) (*BuildResult, error) {
 	if err := p.checkBuilt(lock.Sections[section], built, env); err != nil {
 		return nil, err
 	}
-	if !p.o.Stranger {
+	if !p.l.Options.Stranger {
 		lock.Sections[section].Built = built
 		if _, err := p.writeLock(lock); err != nil {
 			return nil, err
@@ -199,7 +201,7 @@ func (p *Project) checkBuilt(sec *envfile.Section, built map[string]envfile.Buil
 // Edit adds or removes packages in the env file and locks again. If locking fails, the env file is
 // as it was.
 func (p *Project) Edit(ctx context.Context, kind string, items []string, adding, lock bool) error {
-	src := p.envSrc
+	src := p.l.EnvSrc
 	var err error
 	for _, it := range items {
 		if adding {
@@ -212,11 +214,11 @@ func (p *Project) Edit(ctx context.Context, kind string, items []string, adding,
 		}
 	}
 	path := filepath.Join(p.Dir, EnvName)
-	before := p.envSrc
+	before := p.l.EnvSrc
 	if err := writeKeepingMode(path, src); err != nil {
 		return err
 	}
-	p.envSrc, p.file, p.doc = src, nil, nil
+	p.l.EnvSrc, p.file, p.doc = src, nil, nil
 	if !lock {
 		return nil
 	}

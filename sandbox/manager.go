@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/progress"
-	"github.com/4cc2e759/sandbox/internal/xdg"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // Options is what a caller decides once.
@@ -28,9 +27,9 @@ type Options struct {
 
 // Manager holds the store and the user's configuration.
 type Manager struct {
-	o      Options
-	user   *envfile.UserConfig
-	userIn []byte // bytes of the configuration file, part of every cache key
+	o    Options
+	user *envfile.UserConfig
+	l    *launch.Launcher
 
 	storeOnce sync.Once
 	store     *store.Store
@@ -42,8 +41,12 @@ func Open(o Options) (*Manager, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{o: o}
-	p := filepath.Join(xdg.Config(), "sandbox", "config.toml")
+	m := &Manager{o: o, l: &launch.Launcher{StoreDir: o.StoreDir, BuildID: o.BuildID, Environ: o.Environ, Log: o.Log}}
+	m.l.MakeStubs = m.makeStubs
+	if o.StoreDir == "" {
+		m.l.StoreDir = launch.StoreDir(o.Environ)
+	}
+	p := launch.ConfigFile()
 	b, err := os.ReadFile(p)
 	switch {
 	case os.IsNotExist(err):
@@ -51,7 +54,7 @@ func Open(o Options) (*Manager, error) {
 	case err != nil:
 		return nil, fmt.Errorf("user configuration: %w", err)
 	default:
-		m.userIn = b
+		m.l.Config = b
 		if m.user, err = envfile.ParseUserConfig(p, b); err != nil {
 			return nil, err
 		}
@@ -70,28 +73,8 @@ func (m *Manager) Store() (*store.Store, error) {
 	return m.store, m.storeErr
 }
 
-// built is the store for starting what is there already: it is opened without looking after what
-// dead processes left, which would be paid at every start.
-func (m *Manager) built() (*store.Store, error) {
-	if m.store != nil {
-		return m.store, nil
-	}
-	return store.Open(m.StoreDir(), store.Options{Chain: m.user.Stores, Log: m.o.Log, Fast: true})
-}
-
 // StoreDir is where the store lies.
-func (m *Manager) StoreDir() string {
-	if m.o.StoreDir != "" {
-		return m.o.StoreDir
-	}
-	if d := m.o.Environ["SANDBOX_STORE"]; d != "" {
-		if abs, err := filepath.Abs(d); err == nil {
-			return abs
-		}
-		return d
-	}
-	return filepath.Join(xdg.Data(), "sandbox")
-}
+func (m *Manager) StoreDir() string { return m.l.StoreDir }
 
 func (m *Manager) notice(format string, a ...any) {
 	if m.o.Notice != nil {

@@ -119,7 +119,11 @@ func quotaProject(t *testing.T) string {
 // quotaManager has an empty store whose writes ask faults.
 func quotaManager(t *testing.T, faults func(op, path string) error) *Manager {
 	t.Helper()
-	m := testManager(t)
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	m, err := Open(Options{StoreDir: t.TempDir(), Environ: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	m.storeOnce.Do(func() { m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{Faults: faults}) })
 	return m
 }

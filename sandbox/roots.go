@@ -12,6 +12,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // rootRecord says what a project uses, so that gc keeps it: roots-v1/<hash of the folder>.json.
@@ -32,7 +33,7 @@ func (m *Manager) registerRoot(st *store.Store, dir string, env *build.Env) erro
 	for _, l := range env.Layers {
 		r.Layers = append(r.Layers, l.Name)
 	}
-	return writeRoot(filepath.Join(st.Path("roots-v1"), hexSum(dir)+".json"), r)
+	return writeRoot(filepath.Join(st.Path("roots-v1"), launch.Hash(dir)+".json"), r)
 }
 
 func writeRoot(path string, r rootRecord) error {
@@ -60,7 +61,7 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	if err != nil {
 		return store.Freed{}, err
 	}
-	m.sweep()
+	m.l.Sweep()
 	keep, err := m.kept(st)
 	if err != nil {
 		return store.Freed{}, err

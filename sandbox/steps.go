@@ -14,6 +14,7 @@ import (
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // stepRecord says what a project step left behind, beside copies of the files:
@@ -27,7 +28,7 @@ type stepRecord struct {
 
 // projectSteps runs the steps with where = "project" whose outputs are not what their inputs say. The
 // outputs of a step that ran before with the same inputs are put back without running it.
-func (p *Project) projectSteps(ctx context.Context, c *compiled, o RunOptions) error {
+func (p *Project) projectSteps(ctx context.Context, c *launch.Compiled, o RunOptions) error {
 	for i, s := range c.Steps {
 		name := fmt.Sprintf("step %d", i+1)
 		key, err := p.stepKey(c, s)
@@ -64,7 +65,7 @@ func stepText(s envfile.Step) string {
 }
 
 // stepKey covers the environment, the step's text and the content of its inputs.
-func (p *Project) stepKey(c *compiled, s envfile.Step) (string, error) {
+func (p *Project) stepKey(c *launch.Compiled, s envfile.Step) (string, error) {
 	files, err := build.Expand(c.Root, s.Inputs)
 	if err != nil {
 		return "", err
@@ -79,10 +80,10 @@ func (p *Project) stepKey(c *compiled, s envfile.Step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return hexSum(string(b)), nil
+	return launch.Hash(string(b)), nil
 }
 
-func (p *Project) runStep(ctx context.Context, c *compiled, s envfile.Step, o RunOptions) error {
+func (p *Project) runStep(ctx context.Context, c *launch.Compiled, s envfile.Step, o RunOptions) error {
 	sc := *c
 	sc.Env.Set = map[string]string{}
 	for k, v := range c.Env.Set {
@@ -95,9 +96,9 @@ func (p *Project) runStep(ctx context.Context, c *compiled, s envfile.Step, o Ru
 		sc.Env.Network = "none"
 	}
 	o.Args = s.Run.Argv("step", nil)
-	o.Name, o.shell, o.Dir = "", false, ""
+	o.Name, o.Shell, o.Dir = "", false, ""
 	o.Stdout = o.Stderr // a step's words are not the program's data
-	exit, err := p.launch(ctx, &sc, o, s.Workdir)
+	exit, err := p.l.Launch(ctx, &sc, o, s.Workdir)
 	if err != nil {
 		return err
 	}

@@ -15,60 +15,16 @@ import (
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
-// planWithStubs plans twice: once to learn the mount points, and again with the layer that has them.
-func (m *Manager) planWithStubs(ctx context.Context, in plan.Inputs) (*spec.Spec, error) {
-	s, err := plan.Plan(in)
-	if err != nil {
-		return nil, err
-	}
-	stubs := plan.Stubs(s, func(p string) bool {
-		st, err := os.Stat(p)
-		return err == nil && !st.IsDir()
-	})
-	dir, err := m.stubLayer(ctx, append(stubs, plan.Certificates(in)...), in.Env.Lowers)
-	if err != nil {
-		return nil, err
-	}
-	s.Root.Lowers = append([]spec.Lower{{Path: dir, Why: "mount points, below everything so that they never show as a change"}}, s.Root.Lowers...)
-	return s, nil
-}
-
-// stubLayer gives a folder with these mount points, made once for these layers: where a path goes
-// through links of the image, the folder must lie where the links lead.
-func (m *Manager) stubLayer(ctx context.Context, stubs []plan.Stub, lowers []spec.Lower) (string, error) {
-	h := sha256.New()
-	for _, l := range lowers {
-		fmt.Fprintf(h, "l %q\n", l.Path)
-	}
-	for _, s := range stubs {
-		fmt.Fprintf(h, "s %q %t", s.Path, s.File)
-		if s.Copy != "" {
-			st, err := stampOf(s.Copy)
-			if err != nil {
-				return "", err
-			}
-			fmt.Fprintf(h, " %v", st)
-		}
-		fmt.Fprintln(h)
-	}
-	name := "5b" + hex.EncodeToString(h.Sum(nil))[2:]
-	fast, err := m.built()
-	if err != nil {
-		return "", err
-	}
-	if l, ok := fast.Layer(name); ok {
-		return l.FS, nil
-	}
+// makeStubs makes the layer called name with these mount points: where a path goes through links of
+// the image, the folder must lie where the links lead.
+func (m *Manager) makeStubs(ctx context.Context, name string, stubs []plan.Stub, lowers []spec.Lower) (string, error) {
 	st, err := m.Store()
 	if err != nil {
 		return "", err
 	}
-	var dirs []string
-	for _, l := range lowers {
-		if _, err := os.Stat(l.Path); err != nil {
-			return "", &missingLayer{l.Path}
-		}
-		dirs = append(dirs, l.Path)
+	dirs := make([]string, len(lowers))
+	for i, l := range lowers {
+		dirs[i] = l.Path
 	}
 	stack := layer.NewStack(dirs)
 	defer stack.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // Verdict is what verify found.
@@ -93,7 +94,7 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 }
 
 // prove asks the tools inside, and compares what they say and what their files show.
-func (p *Project) prove(ctx context.Context, c *compiled, claims map[string]string) []toolchain.Proof {
+func (p *Project) prove(ctx context.Context, c *launch.Compiled, claims map[string]string) []toolchain.Proof {
 	said := map[string]string{}
 	for name := range claims {
 		tool, _ := toolchain.Lookup(name)
@@ -116,7 +117,7 @@ func (p *Project) prove(ctx context.Context, c *compiled, claims map[string]stri
 }
 
 // output runs a command in a throw-away sandbox and gives what it printed.
-func (p *Project) output(ctx context.Context, c *compiled, args []string) (string, error) {
+func (p *Project) output(ctx context.Context, c *launch.Compiled, args []string) (string, error) {
 	var out, errOut bytes.Buffer
 	stdout, endOut, err := build.PipeTo(&out)
 	if err != nil {
@@ -132,7 +133,7 @@ func (p *Project) output(ctx context.Context, c *compiled, args []string) (strin
 		return "", err
 	}
 	defer null.Close()
-	exit, err := p.launch(ctx, c, RunOptions{Args: args, Stdin: null, Stdout: stdout, Stderr: stderr}, "")
+	exit, err := p.l.Launch(ctx, c, RunOptions{Args: args, Stdin: null, Stdout: stdout, Stderr: stderr}, "")
 	endOut()
 	endErr()
 	if err != nil {

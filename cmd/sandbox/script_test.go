@@ -111,17 +111,17 @@ func share(t *testing.T) shared {
 	return shared{sharedDir, cache}
 }
 
-// makeShared builds the program under test as it is released, and copies what scripts need to where
+// makeShared builds the front and the engine as they are released, and copies what scripts need to where
 // every user can read it: a repository below somebody's home is not.
 func makeShared(dir string) error {
 	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "bin"), 0o755), os.MkdirAll(filepath.Join(dir, "cache"), 0o755)); err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-o", filepath.Join(dir, "bin", "sandbox")}
+	args := []string{"build", "-trimpath", "-o", filepath.Join(dir, "bin") + "/"}
 	if os.Getenv("GOCOVERDIR") != "" {
 		args = append(args, "-cover", "-coverpkg=github.com/4cc2e759/sandbox/...")
 	}
-	build := exec.Command("go", append(args, ".")...)
+	build := exec.Command("go", append(args, ".", "../sandbox-engine")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

@@ -3,18 +3,15 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/4cc2e759/sandbox/internal/usemark"
 )
 
 // emptyDigest is that of no bytes.
 const emptyDigest Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-// A use is written to the disk only where the last known one is older than this.
-const touchAfter = 12 * time.Hour
 
 // HasBlob says whether a store of the chain has d. size is what d must have, or -1 if it is not known:
 // a file of another size is damaged, counts as missing, and is removed if it is ours.
@@ -60,7 +57,7 @@ func (s *Store) findBlob(d Digest, size int64) (string, error) {
 		empty := fi.Size() == 0 && d != emptyDigest
 		if fi.Mode().IsRegular() && !empty && (size < 0 || fi.Size() == size) {
 			if own {
-				touch(p, fi)
+				usemark.Touch(p, fi)
 			}
 			return p, nil
 		}
@@ -70,13 +67,6 @@ func (s *Store) findBlob(d Digest, size int64) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("blob %s: %w", d, ErrNotFound)
-}
-
-// touch notes a use for [GCOptions].OlderThan. That it fails on a read-only store does not matter.
-func touch(path string, fi fs.FileInfo) {
-	if now := time.Now(); now.Sub(fi.ModTime()) > touchAfter {
-		os.Chtimes(path, time.Time{}, now)
-	}
 }
 
 // RemoveBlob deletes d from the store itself, if it is there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/4cc2e759/sandbox/internal/rmtree"
 	"io/fs"
 	"os"
 	"sort"
@@ -177,7 +178,7 @@ func (s *Store) collectBatch(ctx context.Context, out []candidate, f *Freed) err
 	defer t.close() // should this process die, the next Open does it
 	moved, err := s.moveAway(ctx, out, t.path)
 	for _, c := range moved {
-		freed, rerr := removeAll(c.path)
+		freed, rerr := rmtree.Remove(c.path)
 		f.Bytes += freed
 		f.count(c.kind)
 		err = errors.Join(err, rerr)

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
-	"time"
+
+	"github.com/4cc2e759/sandbox/internal/usemark"
 )
 
 // Use marks layers as used until release is called or the process dies. It is taken before the first
@@ -57,53 +59,18 @@ func closeAll(fds []int) {
 	}
 }
 
-// mark waits for a short time only: the exclusive side is held for moments, by a maker that has just
-// renamed the layer, and by GC.
+// mark is ErrNotFound where the layer is in no store of the chain, or was taken away meanwhile.
 func (s *Store) mark(name string) (int, error) {
 	dir, ok := s.findTree(Layers, name)
-	for end := time.Now().Add(10 * time.Second); ok; {
-		fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|openFlags, 0)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err == syscall.ENOENT {
-			break
-		}
-		if err != nil {
-			return -1, &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		err = syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB)
-		switch {
-		case err == syscall.ENOLCK || err == syscall.EOPNOTSUPP:
-			// A chained store on a shared disk without locks: nobody can mark there, its owner must know.
-			return fd, nil
-		case err == nil && s.stillThere(fd, dir):
-			return fd, nil
-		}
-		syscall.Close(fd)
-		if err == syscall.EWOULDBLOCK && time.Now().After(end) {
-			return -1, fmt.Errorf("%s: %w", dir, errLocked)
-		}
-		if err != nil && err != syscall.EWOULDBLOCK && err != syscall.EINTR {
-			return -1, &os.PathError{Op: "lock", Path: dir, Err: err}
-		}
-		if err == syscall.EWOULDBLOCK {
-			time.Sleep(time.Millisecond)
-		}
+	if !ok {
+		return -1, ErrNotFound
 	}
-	return -1, ErrNotFound
-}
-
-// stillThere: the folder that was locked is the one that has the name. If so the use is noted.
-func (s *Store) stillThere(fd int, dir string) bool {
-	var st syscall.Stat_t
-	fi, err := os.Lstat(dir)
-	if err != nil || syscall.Fstat(fd, &st) != nil {
-		return false
+	fd, err := usemark.Take(dir)
+	switch {
+	case errors.Is(err, usemark.ErrGone):
+		return -1, ErrNotFound
+	case errors.Is(err, usemark.ErrLocked):
+		return -1, fmt.Errorf("%s: %w", dir, errLocked)
 	}
-	if at := fi.Sys().(*syscall.Stat_t); at.Dev != st.Dev || at.Ino != st.Ino {
-		return false
-	}
-	touch(dir, fi)
-	return true
+	return fd, err
 }

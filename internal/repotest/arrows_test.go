@@ -72,6 +72,13 @@ func TestPackagesThatNeedLittle(t *testing.T) {
 					t.Errorf("%s imports %s: the plan is plain data", p.Path, imp)
 				}
 			}
+		case "envfile/terms":
+			seen++
+			for _, imp := range p.Imports {
+				if !standard(imp) {
+					t.Errorf("%s imports %s: plain data", p.Path, imp)
+				}
+			}
 		case "images/store", "envfile", "sandbox/start", "sandbox/plan":
 			seen++
 			for _, dep := range []string{"net/http", "crypto/tls", "net"} {
@@ -81,7 +88,40 @@ func TestPackagesThatNeedLittle(t *testing.T) {
 			}
 		}
 	}
-	if seen != 5 {
+	if seen != 6 {
+		t.Errorf("only %d of the packages with a rule are there", seen)
+	}
+}
+
+// What is linked into the front is paid at every start: docs/decisions/030-front-and-engine.md. Only
+// these of ours belong there; the rest is the engine's.
+func TestTheFrontLinksLittle(t *testing.T) {
+	ours := []string{"envfile/terms", "internal/", "sandbox/internal/", "sandbox/launch", "sandbox/plan", "sandbox/spec", "sandbox/start"}
+	theirs := []string{"golang.org/x/sys/unix"}
+	tooMuch := []string{"net", "net/http", "net/netip", "crypto/tls", "text/template", "math/big", "regexp", "os/exec", "compress/gzip"}
+	seen := 0
+	for _, p := range packages(t) {
+		if p.Path != "cmd/sandbox" && p.Path != "sandbox/launch" {
+			continue
+		}
+		seen++
+		for _, dep := range p.Deps {
+			path, isOurs := strings.CutPrefix(dep, module+"/")
+			switch {
+			case isOurs:
+				if !slices.ContainsFunc(ours, func(o string) bool { return strings.HasPrefix(path, o) }) {
+					t.Errorf("%s needs %s: only the engine may", p.Path, path)
+				}
+			case !standard(dep):
+				if !slices.Contains(theirs, dep) {
+					t.Errorf("%s needs %s: only the engine may", p.Path, dep)
+				}
+			case slices.Contains(tooMuch, dep):
+				t.Errorf("%s needs %s: every start would pay for it", p.Path, dep)
+			}
+		}
+	}
+	if seen != 2 {
 		t.Errorf("only %d of the packages with a rule are there", seen)
 	}
 }
@@ -89,7 +129,7 @@ func TestPackagesThatNeedLittle(t *testing.T) {
 // Pure packages take what they look at as arguments.
 func TestEnvfileIsPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if p.Path != "envfile" && p.Path != "envfile/toolchain" && p.Path != "sandbox/plan" {
+		if p.Path != "envfile" && p.Path != "envfile/toolchain" && p.Path != "envfile/terms" && p.Path != "sandbox/plan" {
 			continue
 		}
 		for _, imp := range p.Imports {

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
@@ -19,24 +19,24 @@ type Inputs struct {
 // Env is a built environment with the settings of its env file: it holds no fact of the host but
 // the paths of layers in the store, and is kept between starts as JSON.
 type Env struct {
-	Name       string                   `json:"name"`   // host name and prompt
-	Digest     string                   `json:"digest"` // of the environment
-	Lowers     []spec.Lower             `json:"lowers"` // bottom first; without the stubs
-	User       User                     `json:"user"`
-	ImageEnv   []string                 `json:"image_env,omitempty"`
-	WorkingDir string                   `json:"working_dir,omitempty"` // the image's
-	At         string                   `json:"at,omitempty"`          // where the project goes, or "same"
-	Set        map[string]string        `json:"set,omitempty"`
-	Pass       []string                 `json:"pass,omitempty"`
-	Mounts     map[string]envfile.Mount `json:"mounts,omitempty"`
-	Fetches    []Fetched                `json:"fetches,omitempty"`
-	Network    string                   `json:"network"` // "host" or "none"
-	Shm        int64                    `json:"shm,omitempty"`
-	Ptrace     bool                     `json:"ptrace,omitempty"`
-	PythonEnv  bool                     `json:"python_env,omitempty"`  // /opt/env is there
-	Apt        bool                     `json:"apt,omitempty"`         // apt is there
-	AptSources bool                     `json:"apt_sources,omitempty"` // the base has none of its own: the host's are lent
-	Sources    map[string]string        `json:"sources,omitempty"`     // key -> place in the env file, for reasons: "mounts.data" -> "sandbox.toml:12"
+	Name       string                 `json:"name"`   // host name and prompt
+	Digest     string                 `json:"digest"` // of the environment
+	Lowers     []spec.Lower           `json:"lowers"` // bottom first; without the stubs
+	User       User                   `json:"user"`
+	ImageEnv   []string               `json:"image_env,omitempty"`
+	WorkingDir string                 `json:"working_dir,omitempty"` // the image's
+	At         string                 `json:"at,omitempty"`          // where the project goes, or "same"
+	Set        map[string]string      `json:"set,omitempty"`
+	Pass       []string               `json:"pass,omitempty"`
+	Mounts     map[string]terms.Mount `json:"mounts,omitempty"`
+	Fetches    []Fetched              `json:"fetches,omitempty"`
+	Network    string                 `json:"network"` // "host" or "none"
+	Shm        int64                  `json:"shm,omitempty"`
+	Ptrace     bool                   `json:"ptrace,omitempty"`
+	PythonEnv  bool                   `json:"python_env,omitempty"`  // /opt/env is there
+	Apt        bool                   `json:"apt,omitempty"`         // apt is there
+	AptSources bool                   `json:"apt_sources,omitempty"` // the base has none of its own: the host's are lent
+	Sources    map[string]string      `json:"sources,omitempty"`     // key -> place in the env file, for reasons: "mounts.data" -> "sandbox.toml:12"
 }
 
 // User is who the program is inside.
@@ -90,8 +90,8 @@ type Sandbox struct {
 
 // Extra is what the command line adds.
 type Extra struct {
-	Env    map[string]string        // --env
-	Mounts map[string]envfile.Mount // --mount; Kind host or tmpfs
-	Bind   map[string]string        // values of declared mounts: name -> host path
-	Caches map[string]string        // values of cache and volume mounts: name -> host path
+	Env    map[string]string      // --env
+	Mounts map[string]terms.Mount // --mount; Kind host or tmpfs
+	Bind   map[string]string      // values of declared mounts: name -> host path
+	Caches map[string]string      // values of cache and volume mounts: name -> host path
 }

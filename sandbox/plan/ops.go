@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
@@ -143,7 +143,7 @@ func project(in Inputs) []spec.Op {
 func mounts(in Inputs) ([]spec.Op, error) {
 	type item struct {
 		key, why string
-		m        envfile.Mount
+		m        terms.Mount
 	}
 	var items []item
 	for k, m := range in.Env.Mounts {
@@ -175,7 +175,7 @@ func mounts(in Inputs) ([]spec.Op, error) {
 	return out, nil
 }
 
-func mount(in Inputs, key string, m envfile.Mount) (*spec.Op, error) {
+func mount(in Inputs, key string, m terms.Mount) (*spec.Op, error) {
 	op := &spec.Op{Kind: spec.Bind, Target: m.To, Flags: []string{"nosuid", "nodev"}, Optional: m.Optional}
 	if m.Mode == "ro" {
 		op.Flags = append(op.Flags, "ro")

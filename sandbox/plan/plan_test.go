@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
@@ -26,7 +26,7 @@ func inputs() plan.Inputs {
 			ImageEnv: []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"},
 			Set:      map[string]string{"OMP_NUM_THREADS": "2"},
 			Pass:     []string{"WANDB_MODE"},
-			Mounts: map[string]envfile.Mount{
+			Mounts: map[string]terms.Mount{
 				"data":  {To: "/data", Kind: "host", Mode: "ro"},
 				"cache": {To: "/data/cache", Kind: "cache", Mode: "rw"},
 				"fast":  {To: "/fast", Kind: "tmpfs", Size: 1 << 30},

@@ -1,8 +1,6 @@
-package sandbox
+package launch
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,19 +9,19 @@ import (
 )
 
 // caches makes the folders behind cache and volume mounts and fills in where they are.
-func (p *Project) caches(c *compiled, out map[string]string) error {
+func (p *Project) caches(c *Compiled, out map[string]string) error {
 	for name, mt := range c.Env.Mounts {
 		var dir string
 		switch mt.Kind {
 		case "cache":
-			dir = filepath.Join(p.m.StoreDir(), "caches-v1", "user", name)
-			if mt.Scope == "project" || p.cacheScope != "" {
-				dir = filepath.Join(p.m.StoreDir(), "caches-v1", "project-"+hexSum(p.Dir)[:16], name)
+			dir = filepath.Join(p.l.StoreDir, "caches-v1", "user", name)
+			if mt.Scope == "project" || p.CacheScope != "" {
+				dir = filepath.Join(p.l.StoreDir, "caches-v1", "project-"+Hash(p.Dir)[:16], name)
 			}
 		case "volume":
-			dir = filepath.Join(p.m.StoreDir(), "volumes-v1", hexSum(p.Dir)[:16]+"-"+name)
+			dir = filepath.Join(p.l.StoreDir, "volumes-v1", Hash(p.Dir)[:16]+"-"+name)
 		case "host":
-			if p.o.Bind[name] == "" && c.Bind[name] == "" && mt.From == "" && !mt.Optional {
+			if p.Options.Bind[name] == "" && c.Bind[name] == "" && mt.From == "" && !mt.Optional {
 				about := ""
 				if mt.About != "" {
 					about = " (" + mt.About + ")"
@@ -47,19 +45,14 @@ func (p *Project) caches(c *compiled, out map[string]string) error {
 // code, which could leave things there for the next.
 func (p *Project) homeCache() (string, error) {
 	scope := "home"
-	if p.cacheScope != "" {
-		scope = p.cacheScope
+	if p.CacheScope != "" {
+		scope = p.CacheScope
 	}
-	dir := filepath.Join(p.m.StoreDir(), "caches-v1", scope)
+	dir := filepath.Join(p.l.StoreDir, "caches-v1", scope)
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}
 	}
 	return dir, nil
-}
-
-func hexSum(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }

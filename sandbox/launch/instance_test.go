@@ -1,38 +1,34 @@
-package sandbox
+package launch
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-func testManager(t *testing.T) *Manager {
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	m, err := Open(Options{StoreDir: t.TempDir(), Environ: map[string]string{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+func testLauncher(t *testing.T) *Launcher {
+	return &Launcher{StoreDir: t.TempDir(), Environ: map[string]string{}, Log: slog.New(slog.DiscardHandler)}
 }
 
 func TestInstanceIsLockedWhileOpen(t *testing.T) {
-	m := testManager(t)
-	in, err := m.openInstance("box")
+	m := testLauncher(t)
+	in, err := m.Open("box")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !m.Running("box") {
 		t.Error("an open sandbox does not count as running")
 	}
-	if _, err := m.openInstance("box"); !errors.Is(err, ErrRunning) {
+	if _, err := m.Open("box"); !errors.Is(err, ErrRunning) {
 		t.Errorf("opened twice: %v", err)
 	}
-	if err := m.RemoveSandbox("box"); !errors.Is(err, ErrRunning) {
+	if err := m.RemoveKept("box"); !errors.Is(err, ErrRunning) {
 		t.Errorf("removed while running: %v", err)
 	}
-	if err := in.setState(State{Env: "sha256:1", Ended: time.Now()}); err != nil {
+	if err := in.SetState(State{Env: "sha256:1", Ended: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.Close(); err != nil {
@@ -41,22 +37,22 @@ func TestInstanceIsLockedWhileOpen(t *testing.T) {
 	if m.Running("box") {
 		t.Error("a closed sandbox counts as running")
 	}
-	list, err := m.Sandboxes()
+	list, err := m.Kept()
 	if err != nil || len(list) != 1 || list[0].Name != "box" || list[0].Env != "sha256:1" {
 		t.Errorf("list: %+v, %v", list, err)
 	}
-	if err := m.RemoveSandbox("box"); err != nil {
+	if err := m.RemoveKept("box"); err != nil {
 		t.Error(err)
 	}
-	if err := m.RemoveSandbox("box"); err == nil {
+	if err := m.RemoveKept("box"); err == nil {
 		t.Error("removed twice")
 	}
 }
 
 func TestThrowawayLeavesNothing(t *testing.T) {
-	m := testManager(t)
+	m := testLauncher(t)
 	for _, wrote := range []bool{false, true} {
-		in, err := m.newInstance()
+		in, err := m.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,35 +68,35 @@ func TestThrowawayLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if left, _ := os.ReadDir(m.sandboxes()); len(left) != 0 {
+	if left, _ := os.ReadDir(m.Sandboxes()); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
 
 func TestSweep(t *testing.T) {
-	m := testManager(t)
-	running, err := m.newInstance()
+	m := testLauncher(t)
+	running, err := m.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer running.Remove()
-	dead, err := m.newInstance()
+	dead, err := m.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead.lock.Close() // as the kernel does when the process dies
 	for name, ended := range map[string]time.Time{"shell-old": time.Now().Add(-8 * 24 * time.Hour), "shell-new": time.Now()} {
-		in, err := m.openInstance(name)
+		in, err := m.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.setState(State{Shell: true, Ended: ended}); err != nil {
+		if err := in.SetState(State{Shell: true, Ended: ended}); err != nil {
 			t.Fatal(err)
 		}
 		in.Close()
 	}
-	m.sweep()
-	for dir, want := range map[string]bool{running.Dir: true, dead.Dir: false, filepath.Join(m.sandboxes(), "shell-old"): false, filepath.Join(m.sandboxes(), "shell-new"): true} {
+	m.Sweep()
+	for dir, want := range map[string]bool{running.Dir: true, dead.Dir: false, filepath.Join(m.Sandboxes(), "shell-old"): false, filepath.Join(m.Sandboxes(), "shell-new"): true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s is there: %t, want %t", dir, err == nil, want)
 		}

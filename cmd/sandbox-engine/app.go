@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 
 	"github.com/4cc2e759/sandbox/sandbox"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // app is one call of the tool: its streams, its global flags, and the Manager made when first asked
@@ -76,16 +77,14 @@ func (a *app) project(dir string, o sandbox.ProjectOptions) (*sandbox.Project, e
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }
 
-// buildID is the version, or what the Go tool wrote into a build without one: a plan kept by
-// another build is never used.
+// buildID names this build of the engine: a plan kept by another build is never used. The front
+// computes the same.
 func buildID() string {
-	id := version
-	if exe, err := os.Executable(); err == nil {
-		if st, err := os.Stat(exe); err == nil {
-			id += fmt.Sprintf(" %d %d", st.Size(), st.ModTime().UnixNano())
-		}
+	exe, err := os.Executable()
+	if err != nil {
+		return version
 	}
-	return id
+	return launch.BuildID(version, exe)
 }
 
 // goVersion is what the tool was built with.

@@ -1,4 +1,4 @@
-package envfile
+package terms
 
 // IsZero reports whether there is no command.
 func (c Command) IsZero() bool { return c.Shell == "" && len(c.Args) == 0 }

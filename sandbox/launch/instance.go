@@ -1,24 +1,24 @@
-package sandbox
+package launch
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
-	"github.com/4cc2e759/sandbox/internal/lazyregexp"
+	"github.com/4cc2e759/sandbox/internal/rmtree"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
 
-// instance is one sandbox on disk:
+// Instance is one sandbox on disk:
 //
 //	sandboxes-v1/<name>/
 //	    upper/ work/   the writable layer and overlay's own folder
@@ -27,7 +27,7 @@ import (
 //
 // The folder itself is flock'ed while the sandbox runs, so that the lock dies with the process and a
 // throw-away sandbox whose lock is free is rubbish.
-type instance struct {
+type Instance struct {
 	Dir  string
 	Name string
 	lock *os.File
@@ -50,33 +50,45 @@ type State struct {
 // ErrRunning says that a sandbox of this name is in use.
 var ErrRunning = errors.New("sandbox is running")
 
-var nameRE = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+// ValidName tells whether name can be a folder and a host name.
+func ValidName(name string) bool {
+	if len(name) == 0 || len(name) > 63 || strings.IndexByte("._-", name[0]) >= 0 {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // CheckName refuses names that could not be a folder or a host name.
 func CheckName(name string) error {
-	if !nameRE.MatchString(name) {
+	if !ValidName(name) {
 		return fmt.Errorf("not a sandbox name: %q: lower-case letters, digits, dot, dash and underscore, at most 63", name)
 	}
 	return nil
 }
 
-func (m *Manager) sandboxes() string { return filepath.Join(m.StoreDir(), "sandboxes-v1") }
+// Sandboxes is the folder of all of them.
+func (l *Launcher) Sandboxes() string { return filepath.Join(l.StoreDir, "sandboxes-v1") }
 
-// newInstance makes a throw-away sandbox, locked.
-func (m *Manager) newInstance() (*instance, error) {
-	var b [6]byte
-	rand.Read(b[:])
-	return m.openInstance(throwawayPrefix + hex.EncodeToString(b[:]))
+// New makes a throw-away sandbox, locked.
+func (l *Launcher) New() (*Instance, error) {
+	// Any name that is free will do: the store is its user's alone. crypto/rand would be dear to link.
+	return l.Open(throwawayPrefix + strconv.FormatUint(rand.Uint64(), 36))
 }
 
-// openInstance takes or makes the sandbox of this name and locks it. The lock is taken on the
+// Open takes or makes the sandbox of this name and locks it. The lock is taken on the
 // opened folder and the path looked at again, so that a folder removed meanwhile is never used.
-func (m *Manager) openInstance(name string) (*instance, error) {
-	dir := filepath.Join(m.sandboxes(), name)
+func (l *Launcher) Open(name string) (*Instance, error) {
+	dir := filepath.Join(l.Sandboxes(), name)
 	for try := 0; ; try++ {
 		err := os.Mkdir(dir, 0o700)
 		if errors.Is(err, os.ErrNotExist) && try == 0 {
-			if err = os.MkdirAll(m.sandboxes(), 0o700); err == nil {
+			if err = os.MkdirAll(l.Sandboxes(), 0o700); err == nil {
 				continue
 			}
 		}
@@ -98,7 +110,7 @@ func (m *Manager) openInstance(name string) (*instance, error) {
 			return nil, err
 		}
 		if sameFile(f, dir) {
-			in := &instance{Dir: dir, Name: name, lock: f}
+			in := &Instance{Dir: dir, Name: name, lock: f}
 			return in, in.makeDirs()
 		}
 		f.Close()
@@ -111,7 +123,7 @@ func sameFile(f *os.File, path string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }
 
-func (in *instance) makeDirs() error {
+func (in *Instance) makeDirs() error {
 	for _, d := range []string{"upper", "work", "tmp"} {
 		if err := os.Mkdir(filepath.Join(in.Dir, d), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
@@ -122,7 +134,7 @@ func (in *instance) makeDirs() error {
 }
 
 // Remove deletes the sandbox and releases its lock. The usual case, nothing written, is a few calls.
-func (in *instance) Remove() error {
+func (in *Instance) Remove() error {
 	defer in.lock.Close()
 	// What overlay leaves of a volatile upper, innermost first.
 	syscall.Unlink(filepath.Join(in.Dir, "work", "work", "incompat", "volatile", "dirty"))
@@ -132,16 +144,19 @@ func (in *instance) Remove() error {
 	if syscall.Rmdir(in.Dir) == nil {
 		return nil
 	}
-	return removeAll(in.Dir)
+	_, err := rmtree.Remove(in.Dir)
+	return err
 }
 
 // Close releases the lock and keeps the sandbox; its /tmp is emptied.
-func (in *instance) Close() error {
+func (in *Instance) Close() error {
 	defer in.lock.Close()
-	return removeAll(filepath.Join(in.Dir, "tmp"))
+	_, err := rmtree.Remove(filepath.Join(in.Dir, "tmp"))
+	return err
 }
 
-func (in *instance) state() (*State, error) {
+// State reads what is known of a kept sandbox; nil if nothing is.
+func (in *Instance) State() (*State, error) {
 	b, err := os.ReadFile(filepath.Join(in.Dir, "state.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -156,12 +171,13 @@ func (in *instance) state() (*State, error) {
 	return s, nil
 }
 
-// stateOf is what is remembered of a sandbox on environment e, as of now.
-func stateOf(e *plan.Env, project string) State {
+// StateOf is what is remembered of a sandbox on environment e, as of now.
+func StateOf(e *plan.Env, project string) State {
 	return State{Env: e.Digest, Project: project, UID: e.User.UID, GID: e.User.GID, Ended: time.Now().UTC()}
 }
 
-func (in *instance) setState(s State) error {
+// SetState notes what is known of a kept sandbox.
+func (in *Instance) SetState(s State) error {
 	s.Name = in.Name
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -170,9 +186,9 @@ func (in *instance) setState(s State) error {
 	return atomicfile.Write(filepath.Join(in.Dir, "state.json"), append(b, '\n'), 0o600)
 }
 
-// Sandboxes lists the kept ones.
-func (m *Manager) Sandboxes() ([]State, error) {
-	entries, err := os.ReadDir(m.sandboxes())
+// Kept lists the kept ones.
+func (l *Launcher) Kept() ([]State, error) {
+	entries, err := os.ReadDir(l.Sandboxes())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -184,8 +200,8 @@ func (m *Manager) Sandboxes() ([]State, error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		in := &instance{Dir: filepath.Join(m.sandboxes(), e.Name()), Name: e.Name()}
-		s, err := in.state()
+		in := &Instance{Dir: filepath.Join(l.Sandboxes(), e.Name()), Name: e.Name()}
+		s, err := in.State()
 		if err != nil {
 			return out, err
 		}
@@ -198,8 +214,8 @@ func (m *Manager) Sandboxes() ([]State, error) {
 }
 
 // Running tells whether a kept sandbox is in use now.
-func (m *Manager) Running(name string) bool {
-	f, err := os.Open(filepath.Join(m.sandboxes(), name))
+func (l *Launcher) Running(name string) bool {
+	f, err := os.Open(filepath.Join(l.Sandboxes(), name))
 	if err != nil {
 		return false
 	}
@@ -207,38 +223,38 @@ func (m *Manager) Running(name string) bool {
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
-// RemoveSandbox deletes a kept sandbox that is not running.
-func (m *Manager) RemoveSandbox(name string) error {
+// RemoveKept deletes a kept sandbox that is not running.
+func (l *Launcher) RemoveKept(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(m.sandboxes(), name)); err != nil {
+	if _, err := os.Stat(filepath.Join(l.Sandboxes(), name)); err != nil {
 		return hint.With(fmt.Errorf("no sandbox %s", name), "sandbox ps -a lists them")
 	}
-	in, err := m.openInstance(name)
+	in, err := l.Open(name)
 	if err != nil {
 		return err
 	}
 	return in.Remove()
 }
 
-// sweep removes throw-away sandboxes whose processes are gone, and shells that nobody resumed for a
+// Sweep removes throw-away sandboxes whose processes are gone, and shells that nobody resumed for a
 // week.
-func (m *Manager) sweep() {
-	entries, _ := os.ReadDir(m.sandboxes())
+func (l *Launcher) Sweep() {
+	entries, _ := os.ReadDir(l.Sandboxes())
 	for _, e := range entries {
 		old := strings.HasPrefix(e.Name(), throwawayPrefix)
 		if !old {
-			in := &instance{Dir: filepath.Join(m.sandboxes(), e.Name()), Name: e.Name()}
-			s, err := in.state()
+			in := &Instance{Dir: filepath.Join(l.Sandboxes(), e.Name()), Name: e.Name()}
+			s, err := in.State()
 			old = err == nil && s != nil && s.Shell && time.Since(s.Ended) > 7*24*time.Hour
 		}
 		if !old {
 			continue
 		}
-		if in, err := m.openInstance(e.Name()); err == nil {
+		if in, err := l.Open(e.Name()); err == nil {
 			if err := in.Remove(); err != nil {
-				m.o.Log.Debug("sandbox not removed", "name", e.Name(), "err", err)
+				l.Log.Debug("sandbox not removed", "name", e.Name(), "err", err)
 			}
 		}
 	}

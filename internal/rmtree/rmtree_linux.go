@@ -1,4 +1,7 @@
-package store
+// Package rmtree removes folder trees that strangers' code has left behind: folders without any
+// permission, links in the place of folders, depths that no path can name. Use [Remove]; store and the
+// sandboxes on disk are emptied by it.
+package rmtree
 
 import (
 	"fmt"
@@ -9,16 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveAll removes path and everything below it, also folders without any permission that belong to
-// the caller. It works by descriptor, never follows a link, and needs a bounded number of descriptors
-// however deep the tree is. A path that is not there is no error.
-func RemoveAll(path string) error {
-	_, err := removeAll(path)
-	return err
-}
-
-// removeAll also says how many bytes of disk that gave back: those of files whose last name it was.
-func removeAll(path string) (int64, error) {
+// Remove removes path and everything below it, also folders without any permission that belong to
+// the caller, and says how many bytes of disk that gave back: those of files whose last name it was.
+// It works by descriptor, never follows a link, and needs a bounded number of descriptors however deep
+// the tree is. A path that is not there is no error.
+func Remove(path string) (int64, error) {
 	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return 0, nil
