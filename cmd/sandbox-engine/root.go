@@ -41,12 +41,23 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	a.stop = stop
 	err := root.ExecuteContext(ctx)
 	a.finish()
 	return a.exit(ctx, err)
+}
+
+// interrupts end long work. What whoever started us ignores (nohup) stays ignored.
+func interrupts() []os.Signal {
+	var out []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // verb is the command that args name, if it can be told without parsing; "" means make all.
