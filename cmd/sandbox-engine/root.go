@@ -49,13 +49,11 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 	return a.exit(ctx, err)
 }
 
-// interrupts end long work. What whoever started us ignores (nohup) stays ignored.
+// interrupts end long work. A hang-up that whoever started us ignores (nohup) stays ignored.
 func interrupts() []os.Signal {
-	var out []os.Signal
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			out = append(out, s)
-		}
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		out = append(out, syscall.SIGHUP)
 	}
 	return out
 }
