@@ -1,6 +1,6 @@
 // Command sandbox is the front: it starts what is built already, and executes the engine
 // (cmd/sandbox-engine) in its own place for everything else. It links little, because every start
-// pays for what is linked; docs/decisions/030-front-and-engine.md has the numbers.
+// pays for what is linked; docs/decisions/031-front-and-engine.md has the numbers.
 //
 // Start with main below, then args.go for which command lines it knows, and package sandbox/launch
 // for what it does with them.

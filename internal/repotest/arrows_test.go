@@ -93,7 +93,7 @@ func TestPackagesThatNeedLittle(t *testing.T) {
 	}
 }
 
-// What is linked into the front is paid at every start: docs/decisions/030-front-and-engine.md. Only
+// What is linked into the front is paid at every start: docs/decisions/031-front-and-engine.md. Only
 // these of ours belong there; the rest is the engine's.
 func TestTheFrontLinksLittle(t *testing.T) {
 	ours := []string{"envfile/terms", "internal/", "sandbox/internal/", "sandbox/launch", "sandbox/plan", "sandbox/spec", "sandbox/start"}
