@@ -1,6 +1,6 @@
 // Package lazyregexp is a regular expression that is compiled when it is first used. Package-level
 // expressions are written with [New]: compiled ones would be paid for at every start of the tool,
-// which took 5 ms of a 10 ms start before this package.
+// which was most of the work before main until this package came.
 //
 // A Regexp may be used by many goroutines at once. A mistake in the expression panics at its first
 // use; tests use each.
