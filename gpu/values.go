@@ -159,7 +159,7 @@ func shown(s string) string {
 		s, cut = s[:most], "…"
 	}
 	if s == "" || strings.ContainsFunc(s, unprintable) {
-		return strconv.Quote(s) + cut
+		return strings.ReplaceAll(strconv.Quote(s), string(unicode.ReplacementChar), `\ufffd`) + cut
 	}
 	return s + cut
 }

@@ -68,7 +68,11 @@ type taking struct {
 	o     Options
 	began time.Time
 	told  bool
+	asked bool // whether a lease was taken for a look
 	inv   gpu.Inventory // as read last
+	// leased are the GPUs that were left because of a lease. What is waited for is that one of them differs
+	// from then, and not from some later look: it may be given back before waiting begins.
+	leased []string
 }
 
 // once selects, locks and looks again.
@@ -77,8 +81,16 @@ func (t *taking) once(ctx context.Context) ([]gpu.Pick, *Lease, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	t.leased = nil
 	if !so.InJob {
-		so.Held = Held(t.o.Roots, t.o.Dir, t.inv, t.req.Share)
+		held := Held(t.o.Roots, t.o.Dir, t.inv, t.req.Share)
+		so.Held = func(id string) (string, bool) {
+			by, yes := held(id)
+			if yes {
+				t.leased = append(t.leased, id)
+			}
+			return by, yes
+		}
 	}
 	picks, err := t.req.Select(t.inv, so)
 	if err != nil || so.InJob {
@@ -133,43 +145,48 @@ func (t *taking) confirm(ctx context.Context, picks []gpu.Pick) ([]gpu.Pick, err
 }
 
 // wait returns when it is worth to look again, or with the reason to give up.
-func (t *taking) wait(ctx context.Context, held *gpu.HeldError) error {
+func (t *taking) wait(ctx context.Context, inUse *gpu.HeldError) error {
 	left := t.req.Wait - time.Since(t.began)
 	if left <= 0 {
-		if t.req.Wait > 0 {
-			held.Waited = time.Since(t.began)
+		if t.mistaken(ctx) {
+			return nil
 		}
-		return held
+		if t.req.Wait > 0 {
+			inUse.Waited = time.Since(t.began)
+		}
+		return inUse
 	}
 	if !t.told && t.o.Notice != nil {
-		t.o.Notice(fmt.Sprintf("waiting for up to %s: %s", t.req.Wait, held))
+		t.o.Notice(fmt.Sprintf("waiting for up to %s: %s", t.req.Wait, inUse))
 	}
 	t.told = true
 	probing := t.o.Probing
 	if probing <= 0 {
 		probing = 5 * time.Second
 	}
-	isHeld := Held(t.o.Roots, t.o.Dir, t.inv, t.req.Share)
-	taken := func() (ids []string) {
-		for _, r := range held.Reasons {
-			if r.State != gpu.Busy {
-				continue
-			}
-			if _, yes := isHeld(r.ID); yes {
-				ids = append(ids, r.ID)
-			}
-		}
-		return ids
-	}
-	before := taken()
 	until := time.Now().Add(min(left, probing))
 	for pause := 20 * time.Millisecond; time.Now().Before(until); pause = min(2*pause, 250*time.Millisecond) {
+		if t.someFree() {
+			return nil
+		}
 		if err := sleep(ctx, min(pause, time.Until(until))); err != nil {
 			return err
 		}
-		if !slices.Equal(before, taken()) {
-			return nil
-		}
 	}
 	return nil
+}
+
+// mistaken tells whether a lease that kept us away is free after all: who only looks has the lock for a
+// moment, and on a busy machine a moment may be long. It is asked once, before giving up.
+func (t *taking) mistaken(ctx context.Context) bool {
+	if t.asked || len(t.leased) == 0 || sleep(ctx, 50*time.Millisecond) != nil {
+		return false
+	}
+	t.asked = true
+	return t.someFree()
+}
+
+func (t *taking) someFree() bool {
+	held := Held(t.o.Roots, t.o.Dir, t.inv, t.req.Share)
+	return slices.ContainsFunc(t.leased, func(id string) bool { _, yes := held(id); return !yes })
 }
