@@ -188,9 +188,6 @@ func open(real string) (File, facts, error) {
 	}
 	f := File{Path: real, Name: path.Base(real), SONAME: x.soname, Class: x.class, Glibc: x.glibc, Interp: x.interp}
 	f.stat(fi)
-	if strings.ContainsAny(f.SONAME, "/\x00") || len(f.SONAME) > 255 || f.SONAME == "." || f.SONAME == ".." {
-		return File{}, facts{}, fmt.Errorf("%w: its SONAME is %q", errELF, f.SONAME)
-	}
 	return f, x, nil
 }
 

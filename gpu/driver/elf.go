@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -30,19 +31,28 @@ type facts struct {
 
 // inspect reads an ELF file that may be cut off or made up: at most maxRead bytes are read of it, and
 // whatever is in it, the worst is an error.
-func inspect(name string) (f facts, err error) {
-	defer func() {
-		// debug/elf promises nothing for files that are made to break it.
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %s: %v", errELF, name, r)
-		}
-	}()
+func inspect(name string) (facts, error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return facts{}, err
 	}
 	defer file.Close()
-	return inspectReader(name, file)
+	return safely(name, func() (facts, error) { return inspectReader(name, file) })
+}
+
+// safely makes an error of a panic: debug/elf promises nothing for files that are made to break it.
+func safely(name string, f func() (facts, error)) (x facts, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x, err = facts{}, fmt.Errorf("%w: %s: %v", errELF, name, r)
+		}
+	}()
+	return f()
+}
+
+// usableName tells whether a SONAME can be the name of a link.
+func usableName(s string) bool {
+	return len(s) < 256 && s != "." && s != ".." && !strings.ContainsAny(s, "/\x00\n:")
 }
 
 func inspectReader(name string, r io.ReaderAt) (facts, error) {
@@ -62,7 +72,9 @@ func inspectReader(name string, r io.ReaderAt) (facts, error) {
 	if names, err := e.DynString(elf.DT_SONAME); err != nil {
 		return facts{}, fmt.Errorf("%w: %s: %w", errELF, name, err)
 	} else if len(names) > 0 {
-		f.soname = names[0]
+		if f.soname = names[0]; f.soname != "" && !usableName(f.soname) {
+			return facts{}, fmt.Errorf("%w: %s: its SONAME is %q", errELF, name, f.soname)
+		}
 	}
 	if f.glibc, err = needs(e); err != nil {
 		return facts{}, fmt.Errorf("%w: %s: %w", errELF, name, err)
@@ -79,20 +91,48 @@ func inspectReader(name string, r io.ReaderAt) (facts, error) {
 	return f, nil
 }
 
-// needs is the highest version of glibc's symbols that a file asks for.
+// needs is the highest version of glibc's symbols that a file asks for: section .gnu.version_r, a list of
+// libraries with a list of versions each. debug/elf reads it too, but all symbols before it.
 func needs(e *elf.File) (best [3]int, err error) {
-	all, err := e.DynamicVersionNeeds()
-	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+	s := e.SectionByType(elf.SHT_GNU_VERNEED)
+	if s == nil {
+		return best, nil
+	}
+	if int(s.Link) >= len(e.Sections) {
+		return best, errors.New("its versions have no names")
+	}
+	b, err := s.Data()
+	if err != nil {
 		return best, err
 	}
-	for _, lib := range all {
-		for _, n := range lib.Needs {
-			if v, ok := glibcVersion(n.Dep); ok && less(best, v) {
-				best = v
-			}
-		}
+	names, err := e.Sections[s.Link].Data()
+	if err != nil {
+		return best, err
 	}
-	return best, nil
+	short := errors.New("its list of versions is cut off")
+	const head, entry, most = 16, 16, 1 << 14
+	for at, seen := 0, 0; ; {
+		if at < 0 || at+head > len(b) {
+			return best, short
+		}
+		next := int(e.ByteOrder.Uint32(b[at+12:]))
+		for v, n := at+int(e.ByteOrder.Uint32(b[at+8:])), e.ByteOrder.Uint16(b[at+2:]); n > 0; n-- {
+			if seen++; v < 0 || v+entry > len(b) || seen > most {
+				return best, short
+			}
+			if off := int(e.ByteOrder.Uint32(b[v+8:])); off < len(names) {
+				name, _, _ := bytes.Cut(names[off:min(len(names), off+64)], []byte{0})
+				if got, ok := glibcVersion(string(name)); ok && less(best, got) {
+					best = got
+				}
+			}
+			v += int(e.ByteOrder.Uint32(b[v+12:]))
+		}
+		if seen++; next == 0 || seen > most {
+			return best, nil
+		}
+		at += next
+	}
 }
 
 // glibcVersion reads "GLIBC_2.17" and "GLIBC_2.2.5".
