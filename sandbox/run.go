@@ -11,6 +11,9 @@ import (
 // RunOptions is one run.
 type RunOptions = launch.RunOptions
 
+// GPUOptions is what the command line says about GPUs and other devices.
+type GPUOptions = launch.GPUOptions
+
 // NoCommandError says that a word is neither a task nor a command of the environment.
 type NoCommandError = launch.NoCommandError
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"sort"
 	"strings"
 )
@@ -34,11 +35,19 @@ func environ(in Inputs) []string {
 			env[k] = v
 		}
 	}
-	for k, v := range in.Env.Set {
-		env[k] = v
+	if g := in.GPU; g != nil {
+		for _, k := range g.Unset {
+			delete(env, k)
+		}
+		maps.Copy(env, g.Env)
 	}
-	for k, v := range in.Extra.Env {
-		env[k] = v
+	maps.Copy(env, in.Env.Set)
+	maps.Copy(env, in.Extra.Env)
+	if g := in.GPU; g != nil {
+		maps.Copy(env, g.Force)
+		for _, dir := range g.Path {
+			env["PATH"] += ":" + dir
+		}
 	}
 	out := make([]string, 0, len(env))
 	for k, v := range env {
