@@ -38,7 +38,7 @@ func (e *LockError) Hint() string {
 type NewerLockError struct {
 	Name string
 	What string // "version 2"
-	Tool string // the lowest version of the tool that can, "" if the lock does not say
+	Tool string // the lowest version of the tool that can, "" if the lock does not say so
 }
 
 func (e *NewerLockError) Error() string {
@@ -50,7 +50,7 @@ func (e *NewerLockError) Hint() string {
 	if e.Tool != "" {
 		return "install sandbox " + e.Tool + " or newer"
 	}
-	return "install a newer sandbox"
+	return "install a newer sandbox; or restore " + e.Name + " from version control, if it was edited by hand"
 }
 
 // Change is one thing that differs between a lock and what it was made from.

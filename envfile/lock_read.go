@@ -122,7 +122,12 @@ func sectionName(s string) bool {
 	return ok && os != "" && arch != "" && oneLine(s)
 }
 
+// newer believes what the lock says of its tool only where that is one which this tool is not.
 func (r *lockReader) newer(what, tool string) {
+	said, err := parseMinimum(">=" + tool)
+	if own, _ := parseVersion(LockTool); err != nil || slices.Compare(said[:], own[:]) <= 0 {
+		tool = ""
+	}
 	if r.err == nil {
 		r.err = &NewerLockError{Name: r.name, What: what, Tool: tool}
 	}

@@ -181,7 +181,7 @@ func TestReadLockRefuses(t *testing.T) {
 		{"a digest edited by hand", edit(`digest = "sha256:`, `digest = "sha256:`+hex64("0")+`" # `)},
 		{"no digest", edit("[linux-amd64]\ndigest", "[linux-amd64]\n#")},
 		{"a newer version", edit("version = 1\n", "version = 2\n")},
-		{"a newer version that needs a newer tool", strings.Replace(edit("version = 1\n", "version = 2\n"), `tool = "1.0"`, `tool = "2.3"`, 1)},
+		{"a newer version that needs a newer tool", strings.Replace(edit("version = 1\n", "version = 2\n"), `tool = "0.1"`, `tool = "2.3"`, 1)},
 		{"a newer layer format", edit("layer-format = 1", "layer-format = 2")},
 		{"version 0", edit("version = 1\n", "version = 0\n")},
 		{"an empty file", ""},

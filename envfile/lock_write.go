@@ -13,7 +13,7 @@ import (
 const lockHeader = "# machine-written by sandbox: change sandbox.toml and run `sandbox lock`\n"
 
 // LockTool is the lowest version of the tool that reads the locks this package writes.
-const LockTool = "1.0"
+const LockTool = "0.1"
 
 // SectionName is the name of the lock's section for a platform ("linux/amd64") under profiles, in
 // the order in which they apply: "linux-amd64", "linux-amd64+cpu+test".

@@ -92,7 +92,7 @@ func (im *Images) Resolve(ctx context.Context, ref Ref, platform string) (*Image
 	}
 	if err != nil {
 		var p *oci.PlatformError
-		if errors.As(err, &p) || errors.Is(err, oci.ErrNotRunnable) {
+		if ref.Kind == Registry && (errors.As(err, &p) || errors.Is(err, oci.ErrNotRunnable)) {
 			err = fmt.Errorf("%s: %w", ref, err)
 		}
 		return nil, err

@@ -77,6 +77,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if errors.As(err, &se) && se.Op != start.OpExec {
 		err = check.Explain(err)
 	}
+	if a.manager != nil {
+		err = a.manager.Explain(err)
+	}
 	a.printError(err)
 	return a.codeOf(err)
 }

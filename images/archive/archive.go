@@ -114,10 +114,21 @@ func body(f files, name string, offset int64) (*Body, error) {
 
 func verify(b []byte, d oci.Descriptor) error {
 	if got := store.DigestOf(b); got != d.Digest {
-		return &fetch.HashError{Name: d.MediaType, Want: string(d.Digest), Got: string(got)}
+		return &fetch.HashError{Name: document(d.MediaType), Want: string(d.Digest), Got: string(got)}
 	}
 	if d.Size != int64(len(b)) {
 		return &fetch.SizeError{Name: string(d.Digest), Want: d.Size, Got: int64(len(b))}
 	}
 	return nil
+}
+
+// document is what a media type is called in messages.
+func document(mediaType string) string {
+	switch mediaType {
+	case oci.TypeConfig, oci.TypeDockerConfig:
+		return "its configuration"
+	case oci.TypeIndex, oci.TypeDockerIndex:
+		return "its index"
+	}
+	return "its manifest"
 }

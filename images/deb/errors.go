@@ -14,6 +14,7 @@ type UnknownError struct {
 	Archives []string
 	Nearest  []string // names that look like it, best first
 	Versions []string // if Name is there, but not in the version that was asked for
+	Several  bool     // one of several: the hint says for which it is
 }
 
 func (e *UnknownError) Error() string {
@@ -27,6 +28,9 @@ func (e *UnknownError) Error() string {
 func (e *UnknownError) Hint() string {
 	if len(e.Nearest) == 0 {
 		return ""
+	}
+	if e.Several {
+		return "for " + e.Name + " there are: " + strings.Join(e.Nearest, ", ")
 	}
 	return "there are: " + strings.Join(e.Nearest, ", ")
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
@@ -125,7 +126,11 @@ func isDial(err error) bool {
 
 // explain puts the object and the advice to the last error of a download.
 func explain(name string, err error) error {
-	err = fmt.Errorf("fetch %s: %w", name, err)
+	if strings.HasPrefix(err.Error(), name+": ") { // of an address: it is named where it failed
+		err = fmt.Errorf("fetch %w", err)
+	} else {
+		err = fmt.Errorf("fetch %s: %w", name, err)
+	}
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -23,9 +23,9 @@ func (notFound) Is(target error) bool { return target == fs.ErrNotExist }
 
 // SpaceError is a write that failed because there is no room: on the disk, or in the user's quota.
 type SpaceError struct {
-	Op, Path string
-	Quota    bool  // the user's quota, not the disk, is full
-	Need     int64 // bytes that were still to be written; 0 if unknown
+	Op, Path string // without Op, Path is the store as a whole
+	Quota    bool   // the user's quota, not the disk, is full
+	Need     int64  // bytes that were still to be written; 0 if unknown
 	Err      error
 }
 
@@ -33,6 +33,9 @@ func (e *SpaceError) Error() string {
 	what := "no space left on device"
 	if e.Quota {
 		what = "disk quota exceeded"
+	}
+	if e.Op == "" {
+		return what + ": " + e.Path
 	}
 	if e.Need > 0 {
 		what += fmt.Sprintf(", %d more bytes were needed", e.Need)

@@ -192,31 +192,19 @@ func (in ResolveAptInput) explain(tree *layer.Stack, err error, output string) e
 	}
 	status, _ := tree.ReadFile("/var/lib/dpkg/status", 256<<20)
 	for _, n := range in.Names {
-		name, version, _ := strings.Cut(n, "=")
+		name, _, _ := strings.Cut(n, "=")
 		name, _, _ = strings.Cut(name, ":")
-		if !deb.Provided(in.Archives, name) && !bytes.Contains(status, []byte("\nPackage: "+name+"\n")) {
-			return unknownDeb(in.Archives, name, nil)
-		}
-		if version == "" {
-			continue
-		}
-		all, verr := deb.Versions(in.Archives, name)
-		if verr != nil {
-			return verr
-		}
-		var versions []string
-		found := false
-		for _, p := range all {
-			versions, found = append(versions, p.Version), found || p.Version == version
-		}
-		if !found {
-			return unknownDeb(in.Archives, n, versions)
+		here := map[string]bool{name: bytes.Contains(status, []byte("\nPackage: "+name+"\n"))}
+		if e, lerr := lookFor(in.Archives, n, here); lerr != nil {
+			return lerr
+		} else if e != nil {
+			return e
 		}
 	}
 	return fmt.Errorf("apt cannot install %s:\n%s", strings.Join(in.Names, " "), strings.TrimSpace(output))
 }
 
-func unknownDeb(archives []*deb.Archive, name string, versions []string) error {
+func unknownDeb(archives []*deb.Archive, name string, versions []string) *deb.UnknownError {
 	e := &deb.UnknownError{Name: name, Versions: versions}
 	for _, a := range archives {
 		e.Archives = append(e.Archives, a.Name)

@@ -100,19 +100,24 @@ func (b *Builder) fileSources() []deb.Source {
 }
 
 // aptArchives are the archives that apt chooses from, with their indexes: those of a deb: base or
-// those that the image names, and those of the env file.
+// those that the image names, and those of the env file. For a deb: base env may be nil.
 func (b *Builder) aptArchives(ctx context.Context, env *Env) ([]*deb.Archive, error) {
-	key := "apt " + strings.Join(env.names(), " ")
+	key := "apt"
+	if !isDeb(b.File.Image.Base) {
+		key += " " + strings.Join(env.names(), " ")
+	}
 	if b.archives[key] != nil {
 		return b.archives[key], nil
 	}
 	var archives []*deb.Archive
 	var err error
+	told := 0 // archives whose notes the user knows
 	if isDeb(b.File.Image.Base) {
 		if archives, err = b.suite(ctx, b.File.Image.Base); err != nil {
 			return nil, err
 		}
-		archives = archives[:len(archives):len(archives)]
+		told = len(archives)
+		archives = archives[:told:told]
 	} else if archives, err = b.imageArchives(ctx, env); err != nil {
 		return nil, err
 	}
@@ -126,7 +131,7 @@ func (b *Builder) aptArchives(ctx context.Context, env *Env) ([]*deb.Archive, er
 	if err := b.debLoader().Indexes(ctx, archives, arch()); err != nil {
 		return nil, err
 	}
-	for _, a := range archives {
+	for _, a := range archives[told:] {
 		for _, n := range a.Notes {
 			b.notice("%s", n)
 		}

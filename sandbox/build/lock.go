@@ -57,7 +57,7 @@ func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error)
 
 // newLock is a lock with the other sections of the old one.
 func newLock(old *envfile.Lock) *envfile.Lock {
-	l := &envfile.Lock{Version: envfile.LockVersion, Tool: lowestTool, LayerFormat: envfile.LayerFormat, Sections: map[string]*envfile.Section{}}
+	l := &envfile.Lock{Version: envfile.LockVersion, Tool: envfile.LockTool, LayerFormat: envfile.LayerFormat, Sections: map[string]*envfile.Section{}}
 	if old == nil || old.LayerFormat != envfile.LayerFormat {
 		return l
 	}
@@ -68,14 +68,13 @@ func newLock(old *envfile.Lock) *envfile.Lock {
 	return l
 }
 
-// lowestTool is the lowest version of the tool that reads what this one writes.
-const lowestTool = "0.1"
-
 // base pins the base and has its layers. The newest date of what it is made of is the lock's epoch,
 // unless an earlier lock has frozen one.
 func (l *locking) base(ctx context.Context) (err error) {
 	if isDeb(l.File.Image.Base) {
-		l.date, err = l.lockDebBase(ctx, l.sec, l.in)
+		if l.date, err = l.lockDebBase(ctx, l.sec, l.in); err == nil {
+			err = l.early(ctx)
+		}
 	} else {
 		l.date, err = l.lockBase(ctx, l.sec, l.keep.Image)
 	}
@@ -200,12 +199,18 @@ func (l *locking) rest(context.Context) (err error) {
 func (l *locking) evidence(ctx context.Context) toolchain.Evidence {
 	stack := layer.NewStack(l.env.dirs())
 	defer stack.Close()
+	have := l.offers(ctx)
+	have.Found = toolchain.Detect(treeReader{stack}, pathOf(l.env.Image.Env)...)
+	return have
+}
+
+// offers is what could be added.
+func (l *locking) offers(ctx context.Context) toolchain.Evidence {
 	var requested []string
 	for _, p := range l.File.Python.Packages {
 		requested = append(requested, requirementName(p))
 	}
 	return toolchain.Evidence{
-		Found:      toolchain.Detect(treeReader{stack}, pathOf(l.env.Image.Env)...),
 		Candidates: l.candidates(ctx, l.env),
 		Index:      l.hasIndex(ctx),
 		Requested:  requested,
