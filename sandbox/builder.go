@@ -109,5 +109,6 @@ func works(feature string) bool {
 var carriedOut = []string{
 	"apt.source", "python.index", "resolve.as-of", "sources.vendor", "fetch", "step.where=image", "step.where=project", "step.network",
 	"mounts.kind=project", "mounts.kind=cache", "mounts.kind=volume", "mounts.kind=tmpfs", "mounts.kind=host",
-	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "isolation.allow",
+	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "gpu.need=required", "devices.cdi", "devices.infiniband",
+	"isolation.allow",
 }

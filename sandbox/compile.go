@@ -87,6 +87,7 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*launch.Compiled, e
 		}
 	}
 	c := &launch.Compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Stores: p.m.user.Stores, Tasks: map[string]launch.Task{}}
+	c.GPU, c.CDI, c.InfiniBand = f.GPU, f.Devices.CDI, f.Devices.InfiniBand == "auto"
 	for _, s := range f.Steps {
 		if s.Where == "project" {
 			c.Steps = append(c.Steps, s)
