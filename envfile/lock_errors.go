@@ -31,7 +31,7 @@ func (e *LockError) Hint() string {
 	if e.Help != "" {
 		return e.Help
 	}
-	return "restore " + e.Name + " from version control, or write it again: `sandbox lock`"
+	return "restore " + e.Name + " from version control, or remove it and run `sandbox lock`"
 }
 
 // NewerLockError is a lock that this version of the tool cannot know how to read.

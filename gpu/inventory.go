@@ -3,6 +3,7 @@ package gpu
 import (
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Roots are the folders that facts are read from, replaceable for tests and for a driver that lies in a
@@ -52,6 +53,15 @@ type Device struct {
 	MIGMode     bool      `json:"mig_mode,omitempty"`
 	MIG         []MIG     `json:"mig,omitempty"`
 	Error       string    `json:"error,omitempty"` // it cannot be used, and why: "GPU is lost (NVML error 15)"
+}
+
+// ID is what the GPU is called in requests, limits and leases: its UUID, or its PCI address where the UUID
+// cannot be read (a driver without NVML that was never used prints question marks).
+func (d Device) ID() string {
+	if d.UUID == "" || strings.Contains(d.UUID, "?") {
+		return d.BDF
+	}
+	return d.UUID
 }
 
 // Memory is in bytes; Total is zero if it is not known.
@@ -106,10 +116,10 @@ type Pick struct {
 	Why    string `json:"why"` // "most free memory of the 3 that fit"
 }
 
-// ID is the UUID of what was picked.
+// ID is the UUID of what was picked; of a GPU without one, its PCI address.
 func (p Pick) ID() string {
 	if p.MIG != nil {
 		return p.MIG.UUID
 	}
-	return p.Device.UUID
+	return p.Device.ID()
 }

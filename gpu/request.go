@@ -1,13 +1,32 @@
 package gpu
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Capability is a part of the driver: compute, utility, video, graphics, display, ngx, compat32.
+// Capability is a part of the driver.
 type Capability string
+
+// The parts, named as NVIDIA_DRIVER_CAPABILITIES names them.
+const (
+	Compute  Capability = "compute"
+	Utility  Capability = "utility"
+	Video    Capability = "video"
+	Graphics Capability = "graphics"
+	Display  Capability = "display"
+	NGX      Capability = "ngx"
+	Compat32 Capability = "compat32"
+)
+
+// Capabilities lists all parts, in the order in which they are written.
+func Capabilities() []Capability {
+	return []Capability{Compute, Utility, Video, Graphics, Display, NGX, Compat32}
+}
 
 // Request is what is wanted. The zero value wants nothing.
 type Request struct {
-	Count    int           // how many; 0 with All or IDs
+	Count    int           // how many; 0 with All, None or IDs
 	All      bool          //
 	None     bool          // asked for explicitly: nothing, also where the env file wants some
 	IDs      []string      // UUID prefixes ("GPU-8f3a", "MIG-…"), PCI addresses, "index=N"
@@ -19,7 +38,25 @@ type Request struct {
 	SameNUMA bool          //
 	Share    bool          // others may use it at the same time
 	Wait     time.Duration // how long to wait for a free one
-	Caps     []Capability  // nil: compute and utility
-	Optional bool          // none is fine
+	Caps     []Capability  // nil: compute and utility; "all": each of them
+	Optional bool          // none is fine; [Request.Select] still says why there is none
 	Source   string        // where it is written, for messages: "--gpus", "sandbox.toml: gpu", "NVIDIA_VISIBLE_DEVICES of the image"
+}
+
+// Wants tells whether any GPU is wanted.
+func (r Request) Wants() bool { return !r.None && (r.All || r.Count > 0 || len(r.IDs) > 0) }
+
+// Capabilities are the parts of the driver that the request stands for, in the order in which they are
+// written: defaults and "all" are resolved, unknown names are left out.
+func (r Request) Capabilities() []Capability {
+	if r.Caps == nil {
+		return []Capability{Compute, Utility}
+	}
+	var out []Capability
+	for _, c := range Capabilities() {
+		if slices.Contains(r.Caps, c) || slices.Contains(r.Caps, "all") {
+			out = append(out, c)
+		}
+	}
+	return out
 }

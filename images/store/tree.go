@@ -51,8 +51,9 @@ func (l Layer) Files() Digest {
 // MakeLayer returns the layer called name and makes it if no store of the chain has it. fill gets a
 // fresh folder with an empty fs/ (0755) and tar/; what it leaves there is synced and becomes the layer.
 // One maker at a time works on a name, over all processes; the others wait and get made == false.
-// If fill fails its folder is removed, and the next waiter tries.
+// If fill fails its folder is removed, its error comes back as it is, and the next waiter tries.
 func (s *Store) MakeLayer(ctx context.Context, name string, fill func(dir string) error) (l Layer, made bool, err error) {
+	filling := false
 	dir, made, err := s.makeTree(ctx, Layers, KindLayer, name, func(dir string) error {
 		for _, sub := range []string{"fs", "tar"} {
 			p := filepath.Join(dir, sub)
@@ -62,9 +63,14 @@ func (s *Store) MakeLayer(ctx context.Context, name string, fill func(dir string
 				return err
 			}
 		}
-		return fill(dir)
+		filling = true
+		err := fill(dir)
+		filling = err != nil
+		return err
 	})
-	if err != nil {
+	if filling {
+		return Layer{}, false, err
+	} else if err != nil {
 		return Layer{}, false, fmt.Errorf("layer %s: %w", short(name), err)
 	}
 	return layerAt(name, dir), made, nil

@@ -151,7 +151,11 @@ func (j *job) reason(ctx context.Context, err error, in *intake, first *relay) e
 		return s.err
 	}
 	if j.worthDraining(ctx, err, in) {
-		if _, below := io.CopyN(io.Discard, first, maxDrain+4*bufferSize); below != nil && below != io.EOF {
+		_, below := io.CopyN(io.Discard, first, maxDrain+4*bufferSize)
+		if below == io.EOF {
+			below = in.verify() // where there is no partial blob nobody has compared yet
+		}
+		if below != nil {
 			return below
 		}
 	}

@@ -2,12 +2,15 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/lockfile"
 )
 
@@ -61,12 +64,16 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 		img.Ref = ref.String() // its layers may still have to come from there
 		return img, nil
 	}
+	const takeNew = "to take what is there now: sandbox lock --upgrade base"
 	img, err := b.Images.Resolve(ctx, ref, Platform())
-	if err != nil {
+	var gone *registry.NotFoundError
+	if errors.As(err, &gone) {
+		return nil, hint.With(fmt.Errorf("base %s: the locked image is gone: %s", pin.Ref, d), takeNew)
+	} else if err != nil {
 		return nil, err
 	}
 	if img.Manifest != d {
-		return nil, fmt.Errorf("base %s is %s now; the lock says %s", pin.Ref, img.Manifest, d)
+		return nil, hint.With(fmt.Errorf("base %s is %s now; the lock says %s", pin.Ref, img.Manifest, d), takeNew)
 	}
 	return img, nil
 }
