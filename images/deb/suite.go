@@ -75,7 +75,7 @@ func (l *Loader) Suite(ctx context.Context, suite string, o SuiteOptions) ([]*Ar
 }
 
 func noMirror(err error) error {
-	return hint.With(err, `name a mirror: [image] mirror = "…" (and keyring = "…" where this machine has no Debian or Ubuntu keys), or [debian.Debian] mirror in your configuration`)
+	return hint.With(err, `check the suite's name, or name a mirror: [image] mirror = "…" (and keyring = "…" where this machine has no Debian or Ubuntu keys), or [debian.Debian] mirror in your configuration`)
 }
 
 func ignoreNotFound(err error) error {
@@ -159,10 +159,15 @@ func (l *Loader) explicit(mirror, suite string, o SuiteOptions) Source {
 // noSourceError collects why no source would do.
 type noSourceError struct {
 	why        []error
+	where      []string // addresses, as whys
 	allMissing bool
 }
 
 func (e *noSourceError) Error() string {
+	other := func(err error) bool { return !errors.Is(err, ErrNotFound) }
+	if len(e.where) > 0 && !slices.ContainsFunc(e.why, other) {
+		return "no apt source has it: " + strings.Join(e.where, ", ")
+	}
 	s := make([]string, len(e.why))
 	for i, w := range e.why {
 		s[i] = w.Error()
@@ -192,7 +197,7 @@ func (l *Loader) firstWith(ctx context.Context, srcs []Source) (*Archive, error)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		e.why = append(e.why, err)
+		e.why, e.where = append(e.why, err), append(e.where, Source{URI: s.URI}.String())
 	}
 	return nil, e
 }

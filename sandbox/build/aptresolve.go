@@ -42,8 +42,8 @@ const (
 func ResolveApt(ctx context.Context, in ResolveAptInput) ([]*deb.Package, error) {
 	tree := layer.NewStack(in.Lowers)
 	defer tree.Close()
-	if _, err := tree.Stat("/usr/bin/apt-get"); err != nil {
-		return nil, hint.With(errors.New("the base has no apt: /usr/bin/apt-get"), "packages can be added to bases of Debian and Ubuntu only; choose another [image] base, for example \"deb:trixie\"")
+	if err := needApt(tree); err != nil {
+		return nil, err
 	}
 	dir, cleanup, err := in.TempDir("apt-")
 	if err != nil {
@@ -60,6 +60,14 @@ func ResolveApt(ctx context.Context, in ResolveAptInput) ([]*deb.Package, error)
 		return nil, in.explain(tree, err, problems.String())
 	}
 	return in.chosen(out.String())
+}
+
+// needApt refuses a base of another distribution.
+func needApt(tree *layer.Stack) error {
+	if _, err := tree.Stat("/usr/bin/apt-get"); err != nil {
+		return hint.With(errors.New("the base has no apt: /usr/bin/apt-get"), "packages can be added to bases of Debian and Ubuntu only; choose another [image] base, for example \"deb:trixie\"")
+	}
+	return nil
 }
 
 // box has the lists bound in, each as apt would have named it.

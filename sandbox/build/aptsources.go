@@ -118,7 +118,7 @@ func (b *Builder) aptArchives(ctx context.Context, env *Env) ([]*deb.Archive, er
 		}
 		told = len(archives)
 		archives = archives[:told:told]
-	} else if archives, err = b.imageArchives(ctx, env); err != nil {
+	} else if archives, err = b.archivesInside(ctx, env); err != nil {
 		return nil, err
 	}
 	for _, s := range b.fileSources() {
@@ -141,6 +141,15 @@ func (b *Builder) aptArchives(ctx context.Context, env *Env) ([]*deb.Archive, er
 	}
 	b.archives[key] = archives
 	return archives, nil
+}
+
+func (b *Builder) archivesInside(ctx context.Context, env *Env) ([]*deb.Archive, error) {
+	tree := layer.NewStack(env.dirs())
+	defer tree.Close()
+	if err := needApt(tree); err != nil {
+		return nil, err
+	}
+	return b.imageArchives(ctx, env)
 }
 
 // imageArchives verifies the sources of an image. One that a third party's file adds and that is gone
