@@ -53,6 +53,9 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	if c.Env.Fetches, err = b.Fetches(ctx, lock.Sections[section]); err != nil {
 		return nil, err
 	}
+	if c.GPUNeed, err = keepNeed(lockedNeed(lock.Sections[section], env.Image.Env)); err != nil {
+		return nil, err
+	}
 	if env.AptSources {
 		p.aptSources(ctx, c, b, lock.Sections[section], env)
 	}

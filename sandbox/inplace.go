@@ -175,4 +175,3 @@ func copyTree(from, to string) error {
 		return build.CopyFile(p, filepath.Join(to, rel))
 	})
 }
-

@@ -39,8 +39,8 @@ func wantsGPU(w GPUWant) bool {
 	return len(w.Options.GPUs) > 0 || len(w.Options.Devices) > 0 || len(w.CDI) > 0 || w.IB || w.Terms.Need == "optional" || w.Terms.Need == "required"
 }
 
-// gpuWant joins the environment's wishes and the command line's.
-func (p *Project) gpuWant(c *Compiled, o RunOptions) GPUWant {
+// GPUWant joins the environment's wishes and the command line's.
+func (p *Project) GPUWant(c *Compiled, o RunOptions) GPUWant {
 	return GPUWant{Options: o.GPU, Terms: c.GPU, CDI: c.CDI, IB: c.InfiniBand, Need: c.GPUNeed, Digest: c.Env.Digest + p.CacheScope, Lease: !o.Shell}
 }
 

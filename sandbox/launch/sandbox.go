@@ -48,7 +48,7 @@ func (p *Project) runIn(ctx context.Context, c *Compiled, o RunOptions, workdir 
 	if err != nil {
 		return start.Exit{}, err
 	}
-	release, err := p.l.WithGPU(ctx, p.gpuWant(c, o), &inputs)
+	release, err := p.l.WithGPU(ctx, p.GPUWant(c, o), &inputs)
 	if err != nil {
 		return start.Exit{}, err
 	}

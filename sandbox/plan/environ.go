@@ -15,9 +15,9 @@ var passing = []string{"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"
 	"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
 	"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
 
-// environ is the whole environment of the program, sorted: the image's, ours, what passes from the
-// host, the env file's, the command line's; later ones win.
-func environ(in Inputs) []string {
+// Environ is the whole environment of the program, sorted: the image's, ours, what passes from the
+// host, that of GPUs, the env file's, the command line's; later ones win.
+func Environ(in Inputs) []string {
 	env := map[string]string{"PATH": defaultPath}
 	for _, kv := range in.Env.ImageEnv {
 		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {

@@ -50,7 +50,7 @@ func Plan(in Inputs) (*spec.Spec, error) {
 	s.Ops = append(s.Ops, ops...)
 	s.Process = spec.Process{
 		Args: in.Args,
-		Env:  environ(in),
+		Env:  Environ(in),
 		Dir:  workdir(in),
 		Caps: caps(in),
 	}
