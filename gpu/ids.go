@@ -58,7 +58,7 @@ func parsePCI(s string) (string, bool) {
 	var n [4]uint64
 	for i, f := range fields {
 		v, err := strconv.ParseUint(f.text, 16, f.bits)
-		if !ok || err != nil || len(f.text) > f.long || strings.HasPrefix(f.text, "+") {
+		if !ok || err != nil || len(f.text) > f.long {
 			return "", false
 		}
 		n[i] = v

@@ -105,7 +105,7 @@ func judge(r Request, inv Inventory, o SelectOptions, named []string) []*unit {
 	})
 	for i, u := range units {
 		u.pos = i
-		u.state, u.why = Spare, "fits, and others come first"
+		u.state, u.why = Spare, "fits and is free"
 		if why := u.unfit(r, o, named); why != "" {
 			u.state, u.why = Unfit, why
 		} else if why := u.busy(r, o); why != "" {

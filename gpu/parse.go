@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 const (
 	maxValue = 4096 // bytes of one value
 	maxIDs   = 64
+	maxName  = 100 // bytes
 	maxCount = 1024
 )
 
@@ -187,7 +189,7 @@ func (p *parser) value(key, text string) (err error) {
 		r.MinTotal, err = parseSize(text)
 	case "name":
 		r.Name = text
-		if text == "" || strings.ContainsFunc(text, unprintable) {
+		if text == "" || len(text) > maxName || strings.ContainsFunc(text, unprintable) {
 			err = errors.New("wants a part of the model's name")
 		}
 	case "mig":
@@ -224,9 +226,9 @@ func (p *parser) unknown(key, value string) error {
 		help = "name=" + key
 	}
 	if help != "" {
-		help = "meant: " + help + "?"
+		help = "meant: " + shown(help) + "?"
 	}
-	return p.fail(help, "unknown word %s", shown(key))
+	return p.fail(help, "unknown word %s", shown(cmp.Or(key, value)))
 }
 
 // finish looks at the terms together.

@@ -70,12 +70,7 @@ func (r Request) decide(inv Inventory, o SelectOptions) ([]Pick, []*unit, error)
 	}
 	units := judge(r, inv, o, named)
 	if !r.Wants() {
-		for _, u := range units {
-			if u.state == Spare {
-				u.why = "fits, and none is wanted"
-			}
-		}
-		return nil, units, nil
+		return nil, units, nil // no GPU is wanted, and those that fit are said to
 	}
 	set, need, rule := r.pick(units, named)
 	fit, free := count(units, Spare, Busy), count(units, Spare)
@@ -92,6 +87,11 @@ func (r Request) decide(inv Inventory, o SelectOptions) ([]Pick, []*unit, error)
 		return nil, units, e
 	}
 	var picks []Pick
+	for _, u := range withState(units, Spare) {
+		if !slices.Contains(set, u) {
+			u.why = "fits, and others come first"
+		}
+	}
 	for _, u := range set {
 		u.state = Taken
 		picks = append(picks, Pick{Device: u.dev, MIG: u.mig, Why: u.why})

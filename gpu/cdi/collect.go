@@ -16,11 +16,11 @@ import (
 // collector puts the edits of several devices together.
 type collector struct {
 	Options
-	edits   *Edits
-	by      map[string]string // target → what lies there, to find two devices that want one path
-	closed  map[string]string // nodes that this user cannot open: target → why
-	left    map[string]error  // hooks that were left out → what to say if that cannot be
-	errs    []error
+	edits  *Edits
+	by     map[string]string // target → what lies there, to find two devices that want one path
+	closed map[string]string // nodes that this user cannot open: target → why
+	left   map[string]error  // hooks that were left out → what to say if that cannot be
+	errs   []error
 }
 
 func newCollector(o Options) *collector {

@@ -9,6 +9,6 @@
 // otherwise.
 //
 // The parser and the rules of the format are the CNCF library's. Its cache is not used: it reads
-// whatever lies in the folders without a limit, waits forever on a pipe, and dies on an empty list
-// entry; and its default starts a watcher that nobody needs.
+// whatever lies in the folders without a limit, waits forever on a pipe, dies on an empty list entry and
+// of a mapping with many equal keys; and its default starts a watcher that nobody needs.
 package cdi

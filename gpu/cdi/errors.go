@@ -1,7 +1,9 @@
 package cdi
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 )
@@ -32,6 +34,15 @@ func (e *UnknownError) Error() string {
 		}
 	}
 	return s
+}
+
+// Unwrap gives the files that could not be used.
+func (e *UnknownError) Unwrap() []error {
+	var out []error
+	for _, b := range e.Bad {
+		out = append(out, b)
+	}
+	return out
 }
 
 // Hint names what there is.
@@ -100,6 +111,17 @@ type BadError struct {
 	Spec   string // file or folder
 	Device string // "" if it is about the whole file
 	Why    string
+	Err    error // what reading the file said, or nil
+}
+
+func (e *BadError) Unwrap() error { return e.Err }
+
+// Hint is for the tools that write descriptions which only root can read, though they are no secret.
+func (e *BadError) Hint() string {
+	if errors.Is(e.Err, fs.ErrPermission) {
+		return "sudo chmod a+r " + e.Spec
+	}
+	return ""
 }
 
 func (e *BadError) Error() string {

@@ -22,7 +22,7 @@ func InfiniBand(roots gpu.Roots) []Node {
 		if !rdma(e.Name()) {
 			continue
 		}
-		fi, err := os.Lstat(filepath.Join(dir, e.Name()))
+		fi, err := os.Stat(filepath.Join(dir, e.Name()))
 		if err != nil {
 			continue
 		}

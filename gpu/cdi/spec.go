@@ -52,7 +52,7 @@ func (o Options) read() *catalogue {
 	for priority, dir := range o.Dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.bad = append(c.bad, &BadError{Spec: dir, Why: cause(err)})
+			c.bad = append(c.bad, &BadError{Spec: dir, Why: cause(err), Err: err})
 		}
 		seen := 0
 		for _, e := range entries {
@@ -65,7 +65,7 @@ func (o Options) read() *catalogue {
 			}
 			f, err := readFile(filepath.Join(dir, e.Name()), priority)
 			if err != nil {
-				c.bad = append(c.bad, &BadError{Spec: filepath.Join(dir, e.Name()), Why: cause(err)})
+				c.bad = append(c.bad, &BadError{Spec: filepath.Join(dir, e.Name()), Why: cause(err), Err: err})
 				continue
 			}
 			c.take(f, twice)
@@ -120,6 +120,9 @@ func readFile(path string, priority int) (*file, error) {
 // parse reads one description and holds it to the rules of the format. The library takes an empty list
 // entry for a pointer to something, so these are looked for before it sees them.
 func parse(b []byte) (*specs.Spec, error) {
+	if err := tame(b); err != nil {
+		return nil, err
+	}
 	s, err := cdi.ParseSpec(b)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,45 @@
+package compat
+
+import "github.com/4cc2e759/sandbox/gpu"
+
+// Need is what an environment asks of the machine's GPUs. The zero value asks for nothing. Fields that are
+// not known stay empty and nothing is checked for them.
+type Need struct {
+	// Frameworks, as locked: "2.5.1", or as claimed: "2.5". TorchBuild is the local part of the version
+	// ("+cu121"), "" for the build that comes without asking; JAXBuild is "cuda12" or "cuda13".
+	Torch, TorchBuild string
+	TensorFlow        string
+	JAX, JAXBuild     string
+
+	CUDA      gpu.Version // of the framework's libraries, or of the image if there is no framework
+	ImageCUDA gpu.Version // CUDA_VERSION of the image
+	CUDNN     string      // "9.1.0.70"
+	Driver    string      // lowest driver that the lock itself names
+	Compute   []string    // what the lock says the build has code for: "7.0", "8.6", "9.0+PTX"; nil: from the tables
+	Require   []string    // NVIDIA_REQUIRE_* of the image, all of which must hold
+	Python    string      // "3.11"; only named in advice
+
+	Glibc       [2]int // of the image; the caller's, as no layer is looked at
+	WheelGlibc  [2]int // the highest that a wheel's file name asks for
+	WheelFile   string // that wheel
+	DriverGlibc [2]int // the highest that a driver file which must be there asks for; the caller's
+	DriverFile  string // that file
+
+	CPUBuilds   []string // builds that use no GPU: "pytorch 2.5.1+cpu"
+	OtherBuilds []string // builds for other vendors' GPUs: "pytorch 2.5.1+rocm6.2"
+
+	Sources map[string]string // field → what it was read from: "CUDA" → "nvidia-cuda-runtime-cu12 12.4.127"
+}
+
+// Wheel is one wheel of a lock.
+type Wheel struct {
+	Name    string // as the index writes it
+	Version string // with the local part: "2.5.1+cu121"
+	File    string // "torch-2.5.1+cu121-cp311-cp311-linux_x86_64.whl"; "" if not known
+}
+
+// Any tells whether there is something to check.
+func (n Need) Any() bool {
+	return n.CUDA.Known() || n.Torch != "" || n.TensorFlow != "" || n.JAX != "" || n.CUDNN != "" || n.Driver != "" ||
+		len(n.Require) > 0 || len(n.Compute) > 0 || n.DriverGlibc != [2]int{}
+}
