@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
@@ -74,7 +75,12 @@ func (m *Manager) GPUs(ctx context.Context) (gpu.Inventory, error) {
 }
 
 func (m *Manager) probeGPUs(ctx context.Context) (gpu.Inventory, error) {
-	inv, err := probe.Probe(ctx, probe.Options{Roots: m.GPURoots(), Environ: m.o.Environ, Log: m.o.Log})
+	o := probe.Options{Roots: m.GPURoots(), Environ: environList(m.o.Environ), Log: m.o.Log}
+	inv, err := probe.Probe(ctx, o)
+	var uvm *probe.NoUVMError
+	if errors.As(err, &uvm) && modprobe(ctx, nil) {
+		inv, err = probe.Probe(ctx, o)
+	}
 	for _, w := range inv.Warnings {
 		m.o.Log.Warn("gpu probe", "warning", w)
 	}
@@ -226,3 +232,23 @@ func (nopCloser) Close() error { return nil }
 
 // leaseDir is this user's folder for leases of what the kernel has no file for.
 func (m *Manager) leaseDir() string { return filepath.Join(m.StoreDir(), "locks", "gpu") }
+
+// IsGPUError tells whether err is about what this machine's GPUs cannot do.
+func IsGPUError(err error) bool {
+	var (
+		none *NoGPUError
+		need *NeedProblems
+		no   *gpu.NoMatchError
+		held *gpu.HeldError
+	)
+	return errors.As(err, &none) || errors.As(err, &need) || errors.As(err, &no) || errors.As(err, &held)
+}
+
+func environList(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}

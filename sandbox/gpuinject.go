@@ -94,7 +94,7 @@ func (m *Manager) imageFacts(lowers []spec.Lower, img *inject.Image) inject.Imag
 	if b, err := smallfile.Read(file); keep && err == nil && json.Unmarshal(b, &facts) == nil {
 		return facts
 	}
-	facts = inject.ReadImage(img)
+	facts = *inject.ReadImage(*img)
 	if b, err := json.Marshal(facts); keep && err == nil {
 		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
 			err = atomicfile.Write(file, b, 0o600)

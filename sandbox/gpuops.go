@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu/cdi"
@@ -16,6 +18,22 @@ type opList struct {
 	ops  []spec.Op
 	ours []string        // folders that are ours to fill
 	made map[string]bool // folders made so far
+	out  []string        // folders below /proc that this kernel does not have, and nobody can make
+}
+
+// leaveOut tells whether target is a folder of procfs that is not there: a driver that lies in a folder
+// of its own has its proc files there, too.
+func (l *opList) leaveOut(target string) bool {
+	if !strings.HasPrefix(target, "/proc/") || isDir(target) {
+		return false
+	}
+	l.out = append(l.out, target)
+	return true
+}
+
+// left tells whether target lies in what was left out.
+func (l *opList) left(target string) bool {
+	return slices.ContainsFunc(l.out, func(dir string) bool { return target == dir || strings.HasPrefix(target, dir+"/") })
 }
 
 func newOpList() *opList {
@@ -72,12 +90,18 @@ func (l *opList) link(target, to, why string) {
 // add puts an injection into operations, in the order that package inject promises.
 func (l *opList) add(i *inject.Injection) {
 	for _, t := range i.Tmpfs {
+		if l.leaveOut(t.Target) {
+			continue
+		}
 		l.parents(t.Target, t.Why)
 		l.dir(t.Target, t.Why)
 		l.ops = append(l.ops, spec.Op{Kind: spec.Tmpfs, Target: t.Target, Data: "mode=755,size=4096k", Flags: []string{"nosuid", "nodev"}, Why: t.Why})
 		l.ours = append(l.ours, t.Target)
 	}
 	for _, f := range i.Files {
+		if l.left(f.Target) {
+			continue
+		}
 		l.parents(f.Target, f.Why)
 		l.ops = append(l.ops, spec.Op{Kind: spec.File, Target: f.Target, Content: string(f.Content), Mode: f.Mode, Why: f.Why})
 	}
@@ -85,6 +109,9 @@ func (l *opList) add(i *inject.Injection) {
 		l.node(n.Source, n.Target, n.Why)
 	}
 	for _, b := range i.Binds {
+		if l.left(b.Target) {
+			continue
+		}
 		l.bind(b.Source, b.Target, b.Folder, b.Optional, b.Flags, b.Why)
 	}
 	for _, k := range i.Links {
@@ -94,7 +121,7 @@ func (l *opList) add(i *inject.Injection) {
 		l.ops = append(l.ops, spec.Op{Kind: spec.Mask, Target: k.Target, Why: k.Why})
 	}
 	for _, t := range i.Tmpfs {
-		if t.ReadOnly {
+		if t.ReadOnly && !l.left(t.Target) {
 			l.ops = append(l.ops, spec.Op{Kind: spec.Lock, Target: t.Target, Why: t.Why})
 		}
 	}
@@ -115,4 +142,7 @@ func (l *opList) addEdits(e *cdi.Edits) {
 	}
 }
 
-func isDir(p string) bool { return !isFile(p) }
+func isDir(p string) bool {
+	st, err := os.Stat(p)
+	return err == nil && st.IsDir()
+}
