@@ -10,8 +10,20 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/sandbox and the engine beside it, static files
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+# sandbox-gpu-probe alone is built with C: NVIDIA's library needs the dynamic linker. It runs on the glibc
+# that it is built on and newer ones; without it GPUs are known by what the kernel shows.
+PROBE  = ./cmd/sandbox-gpu-probe
+STATIC = $(filter-out $(PROBE),$(patsubst %/,%,$(dir $(wildcard ./cmd/*/main.go))))
+# go-nvml's header marks most of itself as deprecated.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+
+build: ## bin/sandbox and the engine beside it, static files; with a C compiler the GPU probe too
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ $(STATIC)
+	@rm -f bin/sandbox-gpu-probe; if ! command -v $(firstword $(CC)) >/dev/null; then \
+		echo "no C compiler ($(CC)): bin/sandbox-gpu-probe is not built, and GPUs are listed without memory, processes and slices"; \
+	else \
+		CGO_ENABLED=1 CC="$(CC)" $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(PROBE); \
+	fi
 
 demo: build ## assemble an environment with PyTorch and train a network in it, without root
 	bin/sandbox run -C examples/train-digits train

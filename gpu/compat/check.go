@@ -69,8 +69,9 @@ func (c *checking) subject(s subject) {
 		c.toolkit(s, ways)
 		return
 	}
-	bad, stale := c.without(s)
+	bad, stale, slow := c.without(s)
 	if len(bad)+len(stale) == 0 {
+		c.compiled(s, slow)
 		return
 	}
 	p := Problem{ID: s.id(IDKernels), Blocks: c.all(len(bad) + len(stale)), Source: s.source}
@@ -78,7 +79,7 @@ func (c *checking) subject(s subject) {
 		c.kernels = true
 		p.Need = "code for compute capability " + and(capabilities(bad))
 		p.Have = codeList(s.codes)
-		p.Text = fmt.Sprintf("%s has code for compute capability %s only, and none for %s", s.name, p.Have, and(labels(bad)))
+		p.Text = fmt.Sprintf("%s has code for compute capability %s, and none for %s", s.name, p.Have, and(labels(bad)))
 	} else {
 		t := toolkitOf(s.cuda)
 		p.Need, p.Have = "a driver for CUDA "+s.cuda.String(), c.machine.driver
@@ -96,10 +97,11 @@ func (c *checking) subject(s subject) {
 	c.add(p, s.checked)
 }
 
-// without are the devices that the code does not run on, and those where only a newer driver is missing.
-func (c *checking) without(s subject) (bad, stale []device) {
+// without are the devices that the code does not run on, those where only a newer driver is missing, and
+// those for which the driver has to compile it.
+func (c *checking) without(s subject) (bad, stale, slow []device) {
 	for _, d := range c.devices {
-		if d.cc == (gpu.CC{}) {
+		if d.cc == (gpu.CC{}) || s.codes == nil {
 			continue
 		}
 		switch run(s.codes, d.cc, c.knowsPTX(s.cuda)) {
@@ -107,9 +109,24 @@ func (c *checking) without(s subject) (bad, stale []device) {
 			bad = append(bad, d)
 		case oldPTX:
 			stale = append(stale, d)
+		case runsPTX:
+			slow = append(slow, d)
 		}
 	}
-	return bad, stale
+	return bad, stale, slow
+}
+
+// compiled is a remark: the first start is slow, and libraries from before the GPU may lack code for it.
+func (c *checking) compiled(s subject, slow []device) {
+	if len(slow) == 0 {
+		return
+	}
+	p := Problem{ID: s.id(IDCompiled), Need: "code for compute capability " + and(capabilities(slow)), Have: codeList(s.codes), Source: s.source}
+	p.Text = fmt.Sprintf("%s has no code made for %s: the driver compiles it at the first start, which takes long", s.name, and(labels(slow)))
+	if t := toolkitOf(s.cuda); t != nil && slices.ContainsFunc(slow, func(d device) bool { return toolkitPredates(*t, d.cc) }) {
+		p.Text = fmt.Sprintf("%s has no code made for %s, and CUDA %s is older than that GPU: the driver compiles what it can at the first start, and some libraries may fail", s.name, and(labels(slow)), s.cuda)
+	}
+	c.add(p, s.checked)
 }
 
 // all tells whether n devices that cannot be used stop the program.
@@ -129,8 +146,14 @@ func (c *checking) tooOld(s subject) {
 	}
 	p.Need = "driver >= " + f.version
 	p.Text = fmt.Sprintf("%s needs driver %s or newer; this machine has %s", s.name, f.version, m.driver)
+	if c.imageHelps(s.cuda) {
+		p.Text += fmt.Sprintf(" and runs it with the image's compatibility libraries for CUDA %s", c.ImageCUDA)
+		p.Blocks = false
+		c.add(p, f.checked)
+		return
+	}
 	p.Ways = capped(m.ways(c.Need, s))
-	if bad, _ := c.without(s); len(bad) == 0 {
+	if bad, _, _ := c.without(s); len(bad) == 0 {
 		p.Ways = capped(append(p.Ways, m.driverWays(s, f.version)...))
 	}
 	c.add(p, f.checked)
@@ -144,12 +167,11 @@ func (c *checking) toolkit(s subject, ways []string) {
 		return
 	}
 	var dropped, newer []device
-	hi, ok := parseCode(t.Compute[1])
 	for _, d := range c.devices {
 		switch {
 		case toolkitLacks(*t, d.cc):
 			dropped = append(dropped, d)
-		case ok && d.cc[0] > hi.CC[0]:
+		case toolkitPredates(*t, d.cc):
 			newer = append(newer, d)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +76,7 @@ func cases() []struct {
 	glibc.WheelGlibc, glibc.WheelFile, glibc.Glibc = [2]int{2, 28}, "torch-2.7.1-cp311-cp311-manylinux_2_28_x86_64.whl", [2]int{2, 24}
 	glibc.DriverGlibc, glibc.DriverFile = [2]int{2, 27}, "libcuda.so.1"
 	cpu := NeedOf(nil, nil, []Wheel{{Name: "torch", Version: "2.5.1+cpu"}})
+	torchIn124 := NeedOf([]string{"CUDA_VERSION=12.4.1", "NVIDIA_REQUIRE_CUDA=" + require124}, nil, []Wheel{{Name: "torch", Version: "2.5.1"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.4.127"}})
 	wsl := have("551.61", "12.4", "NVIDIA GeForce RTX 4090=8.9")
 	wsl.Source, wsl.Module = "wsl", ""
 	return []struct {
@@ -110,8 +110,11 @@ func cases() []struct {
 		{"an image that wants another brand", image("NVIDIA_REQUIRE_GPU=brand=tesla", "NVIDIA_REQUIRE_ARCH=arch>=8.0"), have("550.144.03", "12.4", "NVIDIA GeForce GTX 1660=7.5")},
 		{"an image with a broken requirement", image("NVIDIA_REQUIRE_CUDA=cuda"), h200},
 		{"tensorflow 2.18 on a T4 with driver 470", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.18.0"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.5.82"}}), t4},
-		{"tensorflow 2.17 on an RTX 5090 with driver 570: compiled by the driver", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.17.0"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.3.101"}}), rtx5090},
-		{"tensorflow 2.18 on a T4 that runs only its PTX, with driver 525", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.18.0"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.5.82"}}), have("525.147.05", "12.0", "NVIDIA H100 PCIe=9.0")},
+		{"tensorflow 2.17 on an RTX 5090", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.17.0"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.3.101"}}), rtx5090},
+		{"tensorflow 2.18, only PTX for an H100, with driver 525", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.18.0"}, {Name: "nvidia-cuda-runtime-cu12", Version: "12.5.82"}}), have("525.147.05", "12.0", "NVIDIA H100 PCIe=9.0")},
+		{"tensorflow 2.14 on an H100", NeedOf(nil, nil, []Wheel{{Name: "tensorflow", Version: "2.14.0"}, {Name: "nvidia-cuda-runtime-cu11", Version: "11.8.89"}}), h100},
+		{"torch 2.5.1 wheels for CUDA 12.4 in a CUDA 12.4 image on a T4 with driver 470", torchIn124, t4},
+		{"torch 2.5.1 wheels for CUDA 12.4 in a CUDA 12.4 image on a GeForce with driver 470", torchIn124, have("470.82.01", "11.4", "NVIDIA GeForce RTX 3080=8.6")},
 		{"jax for CUDA 13 on an H100 with driver 535", NeedOf(nil, nil, []Wheel{{Name: "jax", Version: "0.9.2"}, {Name: "jax-cuda13-plugin", Version: "0.9.2"}, {Name: "nvidia-cuda-runtime", Version: "13.0.96"}}), h100},
 		{"jax for CUDA 13 on a V100", NeedOf(nil, nil, []Wheel{{Name: "jax", Version: "0.9.2"}, {Name: "jax_cuda13_plugin", Version: "0.9.2"}}), v100},
 		{"wheels and driver files that need a newer glibc", glibc, h200},
@@ -171,13 +174,4 @@ func TestMessages(t *testing.T) {
 			t.Fatalf("%s:%d: %q, want %q (go test -update writes it anew)", golden, i+1, g, w)
 		}
 	}
-}
-
-func only(t *testing.T, ps []Problem, id string) Problem {
-	t.Helper()
-	i := slices.IndexFunc(ps, func(p Problem) bool { return p.ID == id })
-	if i < 0 {
-		t.Fatalf("no problem %s in %+v", id, ps)
-	}
-	return ps[i]
 }

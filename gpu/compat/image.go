@@ -13,7 +13,7 @@ func (c *checking) require() {
 	for _, text := range c.Require {
 		e, err := ParseRequire(text)
 		if err != nil {
-			c.add(Problem{ID: IDRequireText, Need: clip(text), Text: fmt.Sprintf("the image's requirement is not readable and was not checked: %s", err), Source: "NVIDIA_REQUIRE_* of the image"}, true)
+			c.add(Problem{ID: IDRequireText, Need: clip(text), Have: "not checked", Text: fmt.Sprintf("the image's requirement is not readable and was not checked: %s", err), Source: "NVIDIA_REQUIRE_* of the image"}, true)
 			continue
 		}
 		failing := c.failing(e, c.machine.cuda)
@@ -151,7 +151,12 @@ func (c *checking) glibc() {
 	if compare(c.WheelGlibc[:], c.Glibc[:]) > 0 {
 		p := Problem{ID: IDGlibcWheel, Need: "glibc >= " + glibcString(c.WheelGlibc), Have: have, Blocks: true, Source: "file name of the wheel"}
 		p.Text = fmt.Sprintf("%s needs glibc %s or newer; the image has %s", clip(c.WheelFile), glibcString(c.WheelGlibc), have)
-		p.Ways = []string{"a base image with glibc " + glibcString(c.WheelGlibc) + " or newer"}
+		for _, s := range subjects(c.Need) {
+			if s.fw != nil && strings.HasPrefix(strings.ToLower(c.WheelFile), s.fw.Package+"-") {
+				p.Ways = c.machine.ways(c.Need, s)
+			}
+		}
+		p.Ways = capped(append(p.Ways, "a base image with glibc "+glibcString(c.WheelGlibc)+" or newer"))
 		c.add(p, true)
 	}
 	if compare(c.DriverGlibc[:], c.Glibc[:]) > 0 {

@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,8 +61,7 @@ func (d device) label() string {
 	return d.cc.String() + " (" + d.Name + ")"
 }
 
-// modelOf finds the row whose words are in the name; the longest, since "RTX 3080" and "RTX 3080 Ti" differ
-// in more than this table knows.
+// modelOf finds the row whose words are in the name, the longest: "RTX 5000 Ada" and not "RTX 5000".
 func modelOf(name string) *model {
 	var best *model
 	words := nameWords(name)
@@ -77,9 +75,9 @@ func modelOf(name string) *model {
 	return best
 }
 
-var wordEnd = regexp.MustCompile(`[\s\-_/]+`)
-
-func nameWords(s string) []string { return wordEnd.Split(strings.ToUpper(strings.TrimSpace(s)), -1) }
+func nameWords(s string) []string {
+	return strings.FieldsFunc(strings.ToUpper(s), func(r rune) bool { return r == ' ' || r == '-' || r == '_' || r == '/' })
+}
 
 func containsRun(words, run []string) bool {
 	for i := 0; i+len(run) <= len(words); i++ {

@@ -18,6 +18,7 @@ type Need struct {
 	Compute   []string    // what the lock says the build has code for: "7.0", "8.6", "9.0+PTX"; nil: from the tables
 	Require   []string    // NVIDIA_REQUIRE_* of the image, all of which must hold
 	Python    string      // "3.11"; only named in advice
+	Machine   string      // "aarch64" where wheels or the caller say so; "" is x86_64, which the tables of builds are for
 
 	Glibc       [2]int // of the image; the caller's, as no layer is looked at
 	WheelGlibc  [2]int // the highest that a wheel's file name asks for

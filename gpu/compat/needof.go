@@ -135,7 +135,9 @@ func (r *reading) torch() {
 			r.CUDA, r.Sources["CUDA"] = v, "torch "+version+"+"+tag
 		}
 	}
-	if isWheel && !r.CUDA.Known() && !strings.Contains(file, "aarch64") {
+	if strings.Contains(file, "aarch64") {
+		r.Machine = "aarch64"
+	} else if isWheel && !r.CUDA.Known() {
 		// The libraries are inside the wheel, as in all before 1.13.
 		if rel := facts().PyTorch.release(version); rel != nil {
 			if b := rel.build(rel.Default); b != nil {

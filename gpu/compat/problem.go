@@ -19,6 +19,7 @@ type Problem struct {
 const (
 	IDDriver      = "driver"       // the driver is too old for the CUDA version; "driver-pytorch" for a framework
 	IDKernels     = "kernels"      // the build has no code for the GPU; with the framework's name, or "kernels-cuda"
+	IDCompiled    = "compiled"     // the build runs there only after the driver compiled it; with the framework's name
 	IDLegacyGPU   = "legacy-gpu"   // the driver no longer supports the GPU
 	IDCUDNN       = "cudnn"        // cuDNN does not support the GPU
 	IDRequire     = "require"      // NVIDIA_REQUIRE_* of the image does not hold

@@ -55,7 +55,7 @@ func subjects(n Need) []subject {
 
 func frameworkSubject(n Need, fw *framework, version, tag string) subject {
 	s := subject{fw: fw, version: version, cuda: n.CUDA, rel: fw.release(version)}
-	if s.rel != nil {
+	if s.rel != nil && n.tabled() {
 		switch {
 		case tag != "":
 			s.build = s.rel.build(tag)
@@ -80,6 +80,9 @@ func frameworkSubject(n Need, fw *framework, version, tag string) subject {
 	}
 	return s
 }
+
+// tabled tells whether the tables of builds are for the environment's machine.
+func (n Need) tabled() bool { return n.Machine == "" || n.Machine == "x86_64" || n.Machine == "amd64" }
 
 func (r *release) build(tag string) *build {
 	for i := range r.Builds {

@@ -12,14 +12,16 @@ const maxWays = 3
 
 // works tells whether a build runs on this machine as far as anybody checked.
 func (m machine) works(n Need, r *release, b *build) bool {
-	if !b.Checked || !m.driverRuns(b.cuda) {
+	if !b.Checked || !n.tabled() || !m.driverRuns(b.cuda) {
 		return false
 	}
 	if g := glibcOf(r.Glibc); n.Glibc != [2]int{} && compare(g[:], n.Glibc[:]) > 0 {
 		return false
 	}
+	t := toolkitOf(b.cuda)
 	for _, d := range m.devices {
-		if d.cc == (gpu.CC{}) || run(b.codes, d.cc, m.knowsPTX(b.cuda)) < runsPTX || !cudnnTakes(b.CUDNN, d.cc) {
+		v := run(b.codes, d.cc, m.knowsPTX(b.cuda))
+		if d.cc == (gpu.CC{}) || v < runsPTX || v == runsPTX && (t == nil || toolkitPredates(*t, d.cc)) || !cudnnTakes(b.CUDNN, d.cc) {
 			return false
 		}
 	}
@@ -152,6 +154,27 @@ func (m machine) waysOfCUDA(n Need, s subject) []string {
 func toolkitLacks(t toolkit, cc gpu.CC) bool {
 	lo, ok := parseCode(t.Compute[0])
 	return ok && cc != (gpu.CC{}) && cc.Less(lo.CC)
+}
+
+// toolkitPredates tells whether a toolkit is older than a GPU: its compiler and its libraries do not know it.
+func toolkitPredates(t toolkit, cc gpu.CC) bool {
+	hi, ok := parseCode(t.Compute[1])
+	return ok && cc[0] > hi.CC[0]
+}
+
+// imageHelps tells whether the image carries compatibility libraries that run a CUDA version on this driver:
+// NVIDIA's images of the versions in the table do, and say so in what they require.
+func (c *checking) imageHelps(v gpu.Version) bool {
+	if len(c.Require) == 0 || c.ImageCUDA.Less(v) || !c.forwardCompat(c.ImageCUDA) {
+		return false
+	}
+	for _, text := range c.Require {
+		e, err := ParseRequire(text)
+		if err != nil || len(c.failing(e, c.machine.cuda)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // driverWays are the ways that leave the environment as it is.

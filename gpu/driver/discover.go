@@ -124,7 +124,7 @@ func (f *finder) in(dir string, list []string) (ours bool) {
 	slices.Sort(list)
 	ours = slices.ContainsFunc(list, func(n string) bool { _, v, ok := cutVersion(n); return ok && v == f.version })
 	for _, name := range list {
-		if v, ok := strings.CutPrefix(name, "libcuda.so."); ok && isVersion(v) && v != f.version {
+		if v, ok := strings.CutPrefix(name, "libcuda.so."); ok && IsVersion(v) && v != f.version {
 			f.others[v] = append(f.others[v], dir)
 			continue
 		}

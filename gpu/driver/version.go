@@ -18,21 +18,21 @@ func ModuleVersion(roots gpu.Roots) string {
 			continue
 		}
 		for _, f := range strings.Fields(line) {
-			if isVersion(f) {
+			if IsVersion(f) {
 				return f
 			}
 		}
 	}
 	// Some containers hide /proc/driver.
 	b, _ = readSmall(path.Join(roots.Sys, "module/nvidia/version"))
-	if v := strings.TrimSpace(string(b)); isVersion(v) {
+	if v := strings.TrimSpace(string(b)); IsVersion(v) {
 		return v
 	}
 	return ""
 }
 
-// isVersion tells whether s is a driver's version: two or three numbers, the first at least 100.
-func isVersion(s string) bool {
+// IsVersion tells whether s is a driver's version: two or three numbers, the first at least 100.
+func IsVersion(s string) bool {
 	parts := strings.Split(s, ".")
 	if len(parts) < 2 || len(parts) > 3 || len(s) > 20 {
 		return false
@@ -58,5 +58,5 @@ func Major(version string) int {
 // cutVersion splits "libcuda.so.580.95.05" into "libcuda" and "580.95.05".
 func cutVersion(name string) (base, version string, ok bool) {
 	base, version, ok = strings.Cut(name, ".so.")
-	return base, version, ok && isVersion(version)
+	return base, version, ok && IsVersion(version)
 }

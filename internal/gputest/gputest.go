@@ -141,3 +141,23 @@ func (tr *tree) library(dir, name, soname string, e ELF) {
 }
 
 func writeFile(path string, b []byte) error { return os.WriteFile(path, b, 0o755) }
+
+// Rename moves a file of the machine.
+func (m *Machine) Rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(m.Path(from), m.Path(to)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Write makes or replaces a file of the machine.
+func (m *Machine) Write(t testing.TB, name, content string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(m.Path(name)), 0o755)
+	if err == nil {
+		err = os.WriteFile(m.Path(name), []byte(content), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
