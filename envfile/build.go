@@ -154,9 +154,6 @@ func buildGPU(n *keyNode) GPU {
 	}
 	if g.Need != "none" {
 		g.Count = n.integer("count", 1)
-		if len(g.Caps) == 0 {
-			g.Caps = []string{"compute", "utility"}
-		}
 	}
 	return g
 }

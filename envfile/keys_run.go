@@ -13,7 +13,7 @@ func machineKeys() []keyDef {
 		{path: "gpu.mig", typ: typeText, check: checkMIG, doc: `MIG profile, "1g.10gb"`},
 		{path: "gpu.share", typ: typeBool, def: "false", doc: "whether others may use it at the same time"},
 		{path: "gpu.wait", typ: typeDuration, doc: "how long to wait for a free one"},
-		{path: "gpu.caps", typ: typeList, def: `["compute", "utility"]`, values: []string{"compute", "utility", "video", "graphics", "display", "ngx", "compat32", "all"}, doc: "which parts of the driver"},
+		{path: "gpu.caps", typ: typeList, values: []string{"compute", "utility", "video", "graphics", "display", "ngx", "compat32", "all"}, doc: "which parts of the driver; by default what the image asks for, else compute and utility"},
 
 		{path: "devices", typ: typeTable, flags: "PH", doc: "other devices"},
 		{path: "devices.cdi", typ: typeList, check: checkCDI, doc: "CDI names, vendor.com/class=name"},

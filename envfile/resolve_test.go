@@ -296,7 +296,7 @@ mounts = { data = { mode = "rw" }, tmp = { to = "/t", kind = "tmpfs" } }
 run = "true"
 `, ResolveOptions{})
 	task := f.Tasks["t"]
-	if want := (GPU{Need: "required", Count: 4, MinMemory: 16 << 30, Caps: []string{"compute", "utility"}}); !reflect.DeepEqual(*task.GPU, want) {
+	if want := (GPU{Need: "required", Count: 4, MinMemory: 16 << 30}); !reflect.DeepEqual(*task.GPU, want) {
 		t.Errorf("gpu: %+v", *task.GPU)
 	}
 	if want := (Env{Set: map[string]string{"A": "1", "B": "2"}, Pass: []string{"X"}}); !reflect.DeepEqual(*task.Env, want) {

@@ -79,6 +79,9 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 		tc := *c
 		tc.Env = launch.WithTask(c.Env, t)
 		workdir = t.Task.Workdir
+		if t.Task.GPU != nil {
+			tc.GPU = *t.Task.GPU
+		}
 		o.Args = t.Task.Run.Argv(o.Args[0], o.Args[1:])
 		c = &tc
 	}
@@ -86,6 +89,13 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	want := p.l.GPUWant(c, o)
+	want.Lease = false
+	release, err := p.m.l.WithGPU(ctx, want, &in)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	return p.m.l.Plan(ctx, in, c.Stores)
 }
 
@@ -109,5 +119,6 @@ func works(feature string) bool {
 var carriedOut = []string{
 	"apt.source", "python.index", "resolve.as-of", "sources.vendor", "fetch", "step.where=image", "step.where=project", "step.network",
 	"mounts.kind=project", "mounts.kind=cache", "mounts.kind=volume", "mounts.kind=tmpfs", "mounts.kind=host",
-	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "isolation.allow",
+	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "gpu.need=required", "devices.cdi", "devices.infiniband",
+	"isolation.allow",
 }

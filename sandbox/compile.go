@@ -53,6 +53,9 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	if c.Env.Fetches, err = b.Fetches(ctx, lock.Sections[section]); err != nil {
 		return nil, err
 	}
+	if c.GPUNeed, err = keepNeed(lockedNeed(lock.Sections[section], env.Image.Env)); err != nil {
+		return nil, err
+	}
 	if env.AptSources {
 		p.aptSources(ctx, c, b, lock.Sections[section], env)
 	}
@@ -87,6 +90,7 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*launch.Compiled, e
 		}
 	}
 	c := &launch.Compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Stores: p.m.user.Stores, Tasks: map[string]launch.Task{}}
+	c.GPU, c.CDI, c.InfiniBand = f.GPU, f.Devices.CDI, f.Devices.InfiniBand == "auto"
 	for _, s := range f.Steps {
 		if s.Where == "project" {
 			c.Steps = append(c.Steps, s)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
@@ -43,6 +44,9 @@ func (m *Manager) pull(ctx context.Context, ref string) (*images.Image, []store.
 func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOptions) (start.Exit, error) {
 	if strings.HasPrefix(ref, "deb:") {
 		return start.Exit{}, hint.With(fmt.Errorf("--image takes an image; %s is assembled from packages", ref), "write an env file with base = \""+ref+"\": sandbox init --base "+ref)
+	}
+	if err := m.preflightImage(ctx, ref, o); err != nil {
+		return start.Exit{}, err
 	}
 	img, layers, err := m.pull(ctx, ref)
 	if err != nil {
@@ -105,14 +109,24 @@ func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*launch.Instance, er
 
 func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *launch.Instance) (start.Exit, error) {
 	host := m.l.Host()
-	s, err := m.l.Plan(ctx, plan.Inputs{
+	inputs := plan.Inputs{
 		Env: *e, Host: host, Args: o.Args,
 		Extra: plan.Extra{Env: o.Env, Mounts: o.Mounts},
 		Sandbox: plan.Sandbox{
 			Name: o.Name, Upper: filepath.Join(in.Dir, "upper"), Work: filepath.Join(in.Dir, "work"),
 			Tmp: filepath.Join(in.Dir, "tmp"), Volatile: o.Name == "",
 		},
-	}, m.user.Stores)
+	}
+	need, err := keepNeed(compat.NeedOf(e.ImageEnv, nil, nil))
+	if err != nil {
+		return start.Exit{}, err
+	}
+	release, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Need: need, Digest: e.Digest, Lease: true}, &inputs)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	defer release()
+	s, err := m.l.Plan(ctx, inputs, m.user.Stores)
 	if err != nil {
 		return start.Exit{}, err
 	}

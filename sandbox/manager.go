@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/progress"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -34,6 +35,10 @@ type Manager struct {
 	storeOnce sync.Once
 	store     *store.Store
 	storeErr  error
+
+	gpuOnce sync.Once
+	gpus    gpu.Inventory
+	gpuErr  error
 }
 
 // Open reads the user's configuration. The store is opened when it is first needed.
@@ -43,6 +48,7 @@ func Open(o Options) (*Manager, error) {
 	}
 	m := &Manager{o: o, l: &launch.Launcher{StoreDir: o.StoreDir, BuildID: o.BuildID, Environ: o.Environ, Log: o.Log}}
 	m.l.MakeStubs = m.makeStubs
+	m.l.GPU = m.chooseGPU
 	if o.StoreDir == "" {
 		m.l.StoreDir = launch.StoreDir(o.Environ)
 	}

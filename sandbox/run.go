@@ -11,6 +11,9 @@ import (
 // RunOptions is one run.
 type RunOptions = launch.RunOptions
 
+// GPUOptions is what the command line says about GPUs and other devices.
+type GPUOptions = launch.GPUOptions
+
 // NoCommandError says that a word is neither a task nor a command of the environment.
 type NoCommandError = launch.NoCommandError
 
@@ -25,7 +28,7 @@ func (p *Project) Run(ctx context.Context, o RunOptions) (start.Exit, error) {
 			return start.Exit{}, err
 		}
 	}
-	c, err := p.ready(ctx)
+	c, err := p.readyFor(ctx, o)
 	if err != nil {
 		return start.Exit{}, err
 	}
@@ -44,6 +47,17 @@ func (p *Project) runOr(ctx context.Context, c *launch.Compiled, o RunOptions) (
 		return exit, err
 	}
 	return p.l.Run(ctx, c, o)
+}
+
+// readyFor is ready for a run: what cannot work here is refused before anything is fetched.
+func (p *Project) readyFor(ctx context.Context, o RunOptions) (*launch.Compiled, error) {
+	if c := p.l.Cached(); c != nil {
+		return c, nil // nothing to fetch; the start itself checks against what is here today
+	}
+	if err := p.preflight(ctx, o); err != nil {
+		return nil, err
+	}
+	return p.compile(ctx)
 }
 
 // ready gives the compiled project: from the cache, else by locking where there is no lock, checking

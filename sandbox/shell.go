@@ -14,11 +14,11 @@ import (
 // Shell runs an interactive shell. Its writable layer is kept as the project's last one; resume
 // goes on with it.
 func (p *Project) Shell(ctx context.Context, resume bool, o RunOptions) (start.Exit, error) {
-	c, err := p.ready(ctx)
+	o.Shell = true
+	c, err := p.readyFor(ctx, o)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	o.Shell = true
 	if o.Name == "" {
 		if resume {
 			if err := p.resumable(c); err != nil {

@@ -122,7 +122,7 @@ func (a *app) codeOf(err error) int {
 		return failRun
 	case errors.As(err, &stale):
 		return codeStale
-	case errors.As(err, &host), errors.As(err, &needs):
+	case errors.As(err, &host), errors.As(err, &needs), sandbox.IsGPUError(err):
 		return codeHost
 	}
 	return codeFail

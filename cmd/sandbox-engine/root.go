@@ -24,7 +24,7 @@ var commands = []struct {
 	{"run", "run", newRun}, {"shell", "run", newShell}, {"plan", "run", newPlan},
 	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
 	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi},
-	{"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion},
+	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion},
 }
 
 // groups are the headings of the help.

@@ -26,6 +26,8 @@ type runFlags struct {
 	network  string
 	mounts   []string
 	env      []string
+	gpu      sandbox.GPUOptions
+	inPlace  bool
 }
 
 func (r *runFlags) add(a *app, f *pflag.FlagSet) {
@@ -36,6 +38,11 @@ func (r *runFlags) add(a *app, f *pflag.FlagSet) {
 	f.StringVar(&r.network, "network", "", "host or none")
 	f.StringArrayVar(&r.mounts, "mount", nil, "PATH:TO[:ro], or NAME=PATH for a mount that the env file declares")
 	f.StringArrayVar(&r.env, "env", nil, "NAME=VALUE, or NAME to take the host's value")
+	f.StringArrayVar(&r.gpu.GPUs, "gpus", nil, "which GPUs: none, all, a count, GPU-UUID, or 1,min-memory=40GiB,name=H100 (sandbox gpu --help)")
+	f.StringArrayVar(&r.gpu.Devices, "device", nil, "a CDI device, VENDOR.COM/CLASS=NAME")
+	f.StringVar(&r.gpu.Compat, "cuda-compat", "auto", "use the image's cuda-compat libraries: auto, on or off")
+	f.BoolVar(&r.gpu.SkipChecks, "skip-checks", false, "start although driver or GPU do not fit the environment")
+	f.BoolVar(&r.gpu.Force, "force-gpu", false, "give GPUs to an image whose C library is not glibc")
 	f.BoolVar(&a.offline, "offline", false, "use only what the store has")
 	f.BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
 	f.SetInterspersed(false)
@@ -59,6 +66,7 @@ what the program writes into the project stays.` + "\n" + exitStatusRun,
 	}
 	r.add(a, cmd.Flags())
 	cmd.Flags().StringVar(&r.from, "from", "", "run the code of this git repository, URL[@REV]; nothing of this machine is granted")
+	cmd.Flags().BoolVar(&r.inPlace, "in-place", false, "with --image dir:PATH: read the folder where it lies, only to read; dir:/ is this machine's own")
 	cmd.Flags().BoolVar(&r.makeLock, "lock", false, "with --from: make a lock where the repository has none")
 	return cmd
 }
@@ -76,6 +84,8 @@ func (a *app) run(cmd *cobra.Command, r *runFlags, args []string) error {
 	}
 	var exit start.Exit
 	switch {
+	case r.inPlace:
+		exit, err = m.RunInPlace(cmd.Context(), r.image, o)
 	case r.image != "":
 		exit, err = m.RunImage(cmd.Context(), r.image, r.network, o)
 	case r.from != "":
@@ -132,7 +142,10 @@ func (a *app) runOptions(r *runFlags, args []string) (sandbox.RunOptions, error)
 	}
 	o := sandbox.RunOptions{
 		Args: args, Name: r.name, Dir: wd, Stdin: a.in, Stdout: a.out, Stderr: a.err,
-		Env: map[string]string{}, Mounts: map[string]envfile.Mount{},
+		Env: map[string]string{}, Mounts: map[string]envfile.Mount{}, GPU: r.gpu,
+	}
+	if c := r.gpu.Compat; c != "auto" && c != "on" && c != "off" {
+		return o, fmt.Errorf("--cuda-compat takes auto, on or off, not %q", c)
 	}
 	if r.network != "" && r.network != "host" && r.network != "none" {
 		return o, fmt.Errorf("--network takes host or none, not %q", r.network)

@@ -110,3 +110,15 @@ func (b *Builder) lockBase(ctx context.Context, sec *envfile.Section, keep *envf
 	}
 	return img.Config.Created.Unix(), nil
 }
+
+// BaseEnv is the environment that the locked base's image sets; no layer is fetched for it.
+func (b *Builder) BaseEnv(ctx context.Context, sec *envfile.Section) ([]string, error) {
+	if isDeb(sec.Image.Ref) {
+		return nil, nil
+	}
+	img, err := b.pinned(ctx, sec.Image)
+	if err != nil {
+		return nil, err
+	}
+	return img.Config.Env, nil
+}

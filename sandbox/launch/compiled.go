@@ -27,6 +27,11 @@ type Compiled struct {
 	Stores []string          `json:"stores,omitempty"` // of the user's configuration: other places where layers lie
 	Stamps []Stamp           `json:"stamps,omitempty"` // files that the lock depends on
 
+	GPU        terms.GPU       `json:"gpu"`
+	GPUNeed    json.RawMessage `json:"gpu_need,omitempty"` // of a driver and a GPU, by the pins
+	CDI        []string        `json:"cdi,omitempty"`
+	InfiniBand bool            `json:"infiniband,omitempty"`
+
 	AptList    string `json:"apt_list,omitempty"` // for a base without sources of its own
 	AptKeyring string `json:"apt_keyring,omitempty"`
 }

@@ -28,6 +28,9 @@ type Launcher struct {
 	Config   []byte            // the user's configuration file: part of every key
 	Log      *slog.Logger
 
+	// GPU chooses GPUs and devices and says what goes inside with them.
+	GPU func(ctx context.Context, w GPUWant, in plan.Inputs) (*GPUChoice, error)
+
 	// MakeStubs makes the layer called name that holds the mount points, and gives its tree.
 	MakeStubs func(ctx context.Context, name string, stubs []plan.Stub, lowers []spec.Lower) (string, error)
 }

@@ -27,6 +27,7 @@ type RunOptions struct {
 	Stdout  *os.File
 	Stderr  *os.File
 
+	GPU   GPUOptions
 	Shell bool // an interactive shell: kept as the project's last one
 }
 
@@ -118,6 +119,9 @@ func taskHint(c *Compiled) string {
 func (p *Project) runOne(ctx context.Context, c *Compiled, t Task, name string, args []string, o RunOptions) (start.Exit, error) {
 	tc := *c
 	tc.Env = WithTask(c.Env, t)
+	if t.Task.GPU != nil {
+		tc.GPU = *t.Task.GPU
+	}
 	o.Args = t.Task.Run.Argv(name, args)
 	if t.Task.Workdir != "" {
 		o.Dir = ""

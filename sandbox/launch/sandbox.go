@@ -48,6 +48,11 @@ func (p *Project) runIn(ctx context.Context, c *Compiled, o RunOptions, workdir 
 	if err != nil {
 		return start.Exit{}, err
 	}
+	release, err := p.l.WithGPU(ctx, p.GPUWant(c, o), &inputs)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	defer release()
 	s, err := p.l.Plan(ctx, inputs, c.Stores)
 	if err != nil {
 		return start.Exit{}, err

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"sort"
 	"strings"
 )
@@ -14,9 +15,9 @@ var passing = []string{"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"
 	"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
 	"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
 
-// environ is the whole environment of the program, sorted: the image's, ours, what passes from the
-// host, the env file's, the command line's; later ones win.
-func environ(in Inputs) []string {
+// Environ is the whole environment of the program, sorted: the image's, ours, what passes from the
+// host, that of GPUs, the env file's, the command line's; later ones win.
+func Environ(in Inputs) []string {
 	env := map[string]string{"PATH": defaultPath}
 	for _, kv := range in.Env.ImageEnv {
 		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
@@ -34,11 +35,19 @@ func environ(in Inputs) []string {
 			env[k] = v
 		}
 	}
-	for k, v := range in.Env.Set {
-		env[k] = v
+	if g := in.GPU; g != nil {
+		for _, k := range g.Unset {
+			delete(env, k)
+		}
+		maps.Copy(env, g.Env)
 	}
-	for k, v := range in.Extra.Env {
-		env[k] = v
+	maps.Copy(env, in.Env.Set)
+	maps.Copy(env, in.Extra.Env)
+	if g := in.GPU; g != nil {
+		maps.Copy(env, g.Force)
+		for _, dir := range g.Path {
+			env["PATH"] += ":" + dir
+		}
 	}
 	out := make([]string, 0, len(env))
 	for k, v := range env {

@@ -14,6 +14,19 @@ type Inputs struct {
 	Args    []string // the program and its arguments
 	Workdir string   // inside; "" is where the user stands in the project, else the image's
 	Extra   Extra
+	GPU     *GPU // nil: no GPU and no other device is given
+}
+
+// GPU is what the chosen GPUs and devices add to a start. It is made anew each time: a driver may
+// change between two starts.
+type GPU struct {
+	Ops     []spec.Op         // after those of /dev and [Run], before the project's
+	Lower   string            // layer above the image's with the list of libraries for the loader, "" for none
+	Env     map[string]string // over everything but what the env file and the command line set
+	Force   map[string]string // over these too: lists that were corrected, not replaced
+	Unset   []string          // variables of the image and the host that would mislead
+	Path    []string          // folders at the end of PATH
+	Memlock bool              // the limit of locked memory is raised as far as it goes
 }
 
 // Env is a built environment with the settings of its env file: it holds no fact of the host but
@@ -84,8 +97,10 @@ type Sandbox struct {
 	Work     string
 	Tmp      string // host folder for /tmp; "" is a tmpfs
 	Volatile bool
-	Cache    string // host folder for ~/.cache; "" is none
-	Stubs    string // host folder of mount-point stubs, the lowest layer; "" while they are being planned
+	Cache    string    // host folder for ~/.cache; "" is none
+	Root     string    // host folder that is the root itself, instead of layers (--in-place)
+	Bound    []spec.Op // what is bound into Root before anything else
+	Stubs    string    // host folder of mount-point stubs, the lowest layer; "" while they are being planned
 }
 
 // Extra is what the command line adds.

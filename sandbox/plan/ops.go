@@ -17,6 +17,9 @@ func ops(in Inputs) ([]spec.Op, error) {
 	var out []spec.Op
 	out = append(out, kernel(in)...)
 	out = append(out, ours(in)...)
+	if in.GPU != nil {
+		out = append(out, in.GPU.Ops...)
+	}
 	out = append(out, home(in)...)
 	out = append(out, project(in)...)
 	m, err := mounts(in)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"strings"
 
@@ -41,6 +42,7 @@ func Plan(in Inputs) (*spec.Spec, error) {
 		s.Unshare = append(s.Unshare, "net")
 		s.Ops = append(s.Ops, spec.Op{Kind: spec.Loopup, Why: "network none still has loopback"})
 	}
+	s.Ops = append(s.Ops, in.Sandbox.Bound...)
 	ops, err := ops(in)
 	if err != nil {
 		return nil, err
@@ -48,9 +50,13 @@ func Plan(in Inputs) (*spec.Spec, error) {
 	s.Ops = append(s.Ops, ops...)
 	s.Process = spec.Process{
 		Args: in.Args,
-		Env:  environ(in),
+		Env:  Environ(in),
 		Dir:  workdir(in),
 		Caps: caps(in),
+	}
+	if in.GPU != nil && in.GPU.Memlock {
+		// Pinned host memory counts as locked; NCCL registers large buffers.
+		s.Process.Rlimit = append(s.Process.Rlimit, spec.Rlimit{Name: "memlock", Soft: math.MaxUint64, Hard: math.MaxUint64})
 	}
 	return s, nil
 }
@@ -67,11 +73,17 @@ func ids(in Inputs) spec.IDs {
 
 func root(in Inputs) spec.Root {
 	sb := in.Sandbox
+	if sb.Root != "" {
+		return spec.Root{Bind: sb.Root}
+	}
 	r := spec.Root{Upper: sb.Upper, Work: sb.Work, Volatile: sb.Volatile}
 	if sb.Stubs != "" {
 		r.Lowers = append(r.Lowers, spec.Lower{Path: sb.Stubs, Why: "mount points, below everything so that they never show as a change"})
 	}
 	r.Lowers = append(r.Lowers, in.Env.Lowers...)
+	if in.GPU != nil && in.GPU.Lower != "" {
+		r.Lowers = append(r.Lowers, spec.Lower{Path: in.GPU.Lower, Why: "where the loader finds the driver's libraries, above the image's own list"})
+	}
 	return r
 }
 

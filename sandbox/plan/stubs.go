@@ -28,7 +28,7 @@ func Certificates(in Inputs) []Stub {
 }
 
 // Stubs lists the mount points of a spec that an image may lack, sorted, outer ones first. Those
-// below /dev and /run/sandbox are left out: they are made in the tmpfs there. file tells whether a
+// below /dev, /tmp, /proc and /run/sandbox are left out: what is mounted there has them, or they are made in it. file tells whether a
 // host path is a file.
 func Stubs(s *spec.Spec, file func(hostPath string) bool) []Stub {
 	seen := map[string]bool{}
@@ -46,7 +46,7 @@ func Stubs(s *spec.Spec, file func(hostPath string) bool) []Stub {
 		default:
 			continue
 		}
-		if below(op.Target, "/dev") || below(op.Target, Run) {
+		if below(op.Target, "/dev") || below(op.Target, Run) || below(op.Target, "/proc") || below(op.Target, "/tmp") {
 			continue
 		}
 		isFile := false

@@ -1,0 +1,254 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/compat"
+	"github.com/4cc2e759/sandbox/gpu/lease"
+	"github.com/4cc2e759/sandbox/gpu/probe"
+	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+)
+
+// NoGPUError says that a GPU is required and that this machine has none.
+type NoGPUError struct{ Source string }
+
+func (e *NoGPUError) Error() string {
+	return fmt.Sprintf("%s asks for a GPU, and this machine has none", e.Source)
+}
+
+// Hint implements hint.Hinter.
+func (e *NoGPUError) Hint() string {
+	return "sandbox gpu list shows what is seen here; --gpus none runs on the processor"
+}
+
+// NeedProblems are the reasons why an environment cannot work on the GPUs here.
+type NeedProblems struct {
+	Problems []compat.Problem
+	Device   string
+}
+
+func (e *NeedProblems) Error() string {
+	var lines []string
+	for _, p := range e.Problems {
+		lines = append(lines, p.Text)
+	}
+	return strings.Join(lines, "\n       ")
+}
+
+// Unwrap gives the ways that work here, then how to insist, as hints.
+func (e *NeedProblems) Unwrap() []error {
+	var out []error
+	for _, p := range e.Problems {
+		for _, w := range p.Ways {
+			out = append(out, hint.With(errWay, w))
+		}
+	}
+	return append(out, hint.With(errWay, "--skip-checks starts it nevertheless"))
+}
+
+var errWay = errors.New("a way that works here")
+
+// GPURoots are where facts about GPUs are read from: SANDBOX_GPU_ROOT names a folder with dev, proc, sys
+// and a driver below it, for tests and for machines whose driver lies elsewhere.
+func (m *Manager) GPURoots() gpu.Roots {
+	if dir := m.o.Environ["SANDBOX_GPU_ROOT"]; dir != "" {
+		return gpu.Below(dir)
+	}
+	return gpu.HostRoots()
+}
+
+// GPUs asks this machine what it has. It is asked once; see [Manager.probeGPUs].
+func (m *Manager) GPUs(ctx context.Context) (gpu.Inventory, error) {
+	m.gpuOnce.Do(func() { m.gpus, m.gpuErr = m.probeGPUs(ctx) })
+	return m.gpus, m.gpuErr
+}
+
+func (m *Manager) probeGPUs(ctx context.Context) (gpu.Inventory, error) {
+	o := probe.Options{Roots: m.GPURoots(), Environ: environList(m.o.Environ), Log: m.o.Log}
+	inv, err := probe.Probe(ctx, o)
+	var uvm *probe.NoUVMError
+	if errors.As(err, &uvm) && modprobe(ctx, nil) {
+		inv, err = probe.Probe(ctx, o)
+	}
+	for _, w := range inv.Warnings {
+		m.o.Log.Warn("gpu probe", "warning", w)
+	}
+	return inv, err
+}
+
+// chooseGPU is launch.Launcher.GPU: devices of CDI, and the GPUs that the request gets, if any.
+func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Inputs) (*launch.GPUChoice, error) {
+	g := &plan.GPU{Env: map[string]string{}, Force: map[string]string{}}
+	c := &launch.GPUChoice{Release: func() {}}
+	if err := m.addDevices(w, g); err != nil {
+		return nil, err
+	}
+	r, err := gpuRequest(w, in.Env.ImageEnv)
+	if err != nil {
+		return nil, err
+	}
+	if r.Wants() {
+		if c.Release, err = m.addGPUs(ctx, w, r, in, g); err != nil {
+			if !r.Optional || ctx.Err() != nil {
+				return nil, err
+			}
+			c.Release = func() {}
+			m.notice("runs on the processor: %v", err)
+		}
+	}
+	if len(g.Ops) > 0 || len(g.Env) > 0 || g.Lower != "" {
+		c.Plan = g
+	}
+	return c, nil
+}
+
+// addGPUs selects, checks, leases and adds what goes inside.
+func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, in plan.Inputs, g *plan.GPU) (func(), error) {
+	inv, err := m.GPUs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(inv.Devices) == 0 {
+		return nil, &NoGPUError{r.Source}
+	}
+	if !w.Options.SkipChecks {
+		var need compat.Need
+		if len(w.Need) > 0 && json.Unmarshal(w.Need, &need) != nil {
+			return nil, errors.New("a kept plan has needs that cannot be read")
+		}
+		if inv, err = m.fitting(need, inv); err != nil {
+			return nil, err
+		}
+	}
+	picks, l, err := m.takeGPUs(ctx, w, r, inv)
+	if err != nil {
+		return nil, err
+	}
+	release := func() { l.Close() }
+	if err := m.inject(ctx, w, r, inv, picks, in, g); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// fitting marks the GPUs that the environment's programs cannot use. If none is left it says why.
+func (m *Manager) fitting(need compat.Need, inv gpu.Inventory) (gpu.Inventory, error) {
+	if !need.Any() {
+		return inv, nil
+	}
+	out := inv
+	out.Devices = nil
+	var first *NeedProblems
+	left := 0
+	for _, d := range inv.Devices {
+		problems := compat.Blocking(compat.Check(need, inv, gpu.Pick{Device: d}))
+		if len(problems) > 0 && d.Error == "" {
+			if first == nil {
+				first = &NeedProblems{problems, d.Name}
+			}
+			d.Error = problems[0].Text
+		} else if d.Error == "" {
+			left++
+		}
+		out.Devices = append(out.Devices, d)
+	}
+	if left == 0 && first != nil {
+		return inv, first
+	}
+	return out, nil
+}
+
+// takeGPUs selects, and leases where this is a run.
+func (m *Manager) takeGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory) ([]gpu.Pick, io.Closer, error) {
+	roots, dir, outside := m.GPURoots(), m.leaseDir(), m.outside()
+	if !w.Lease {
+		so, err := m.selectOptions(r, inv)
+		if err != nil {
+			return nil, nil, err
+		}
+		so.Held = nil // an idle shell takes nothing from anybody, so nobody's lease is in its way
+		so.Mine = func(gpu.Process) bool { return true }
+		picks, err := r.Select(inv, so)
+		return picks, nopCloser{}, err
+	}
+	asked := false
+	again := func(ctx context.Context) (gpu.Inventory, error) {
+		if !asked { // the answer that the checks were made with
+			asked = true
+			return inv, nil
+		}
+		now, err := m.probeGPUs(ctx)
+		for i, d := range now.Devices {
+			for _, was := range inv.Devices {
+				if was.ID() == d.ID() && d.Error == "" {
+					now.Devices[i].Error = was.Error
+				}
+			}
+		}
+		return now, err
+	}
+	picks, l, err := lease.Take(ctx, r, again, lease.Options{
+		Roots: roots, Dir: dir, Allowed: outside.Allowed, Notice: func(text string) { m.notice("%s", text) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return picks, l, nil
+}
+
+// selectOptions are what surrounds a choice here and now.
+func (m *Manager) selectOptions(r gpu.Request, inv gpu.Inventory) (gpu.SelectOptions, error) {
+	allowed, job, err := m.outside().Allowed(inv)
+	return gpu.SelectOptions{Allowed: allowed, InJob: job, Held: lease.Held(m.GPURoots(), m.leaseDir(), inv, r.Share)}, err
+}
+
+func (m *Manager) outside() gpu.Outside {
+	host, _ := os.Hostname()
+	return gpu.Outside{Environ: m.o.Environ, Host: host, ReadFile: func(p string) ([]byte, error) {
+		f, err := os.Open(p)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, 1<<20))
+	}}
+}
+
+type nopCloser struct{}
+
+func (nopCloser) Close() error { return nil }
+
+// leaseDir is this user's folder for leases of what the kernel has no file for.
+func (m *Manager) leaseDir() string { return filepath.Join(m.StoreDir(), "locks", "gpu") }
+
+// IsGPUError tells whether err is about what this machine's GPUs cannot do.
+func IsGPUError(err error) bool {
+	var (
+		none *NoGPUError
+		need *NeedProblems
+		no   *gpu.NoMatchError
+		held *gpu.HeldError
+	)
+	return errors.As(err, &none) || errors.As(err, &need) || errors.As(err, &no) || errors.As(err, &held)
+}
+
+func environList(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,214 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/cdi"
+	"github.com/4cc2e759/sandbox/gpu/driver"
+	"github.com/4cc2e759/sandbox/gpu/inject"
+	"github.com/4cc2e759/sandbox/images/layer"
+	"github.com/4cc2e759/sandbox/internal/atomicfile"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
+	"github.com/4cc2e759/sandbox/sandbox/plan"
+	"github.com/4cc2e759/sandbox/sandbox/spec"
+)
+
+// inject finds the driver and adds what goes inside with the picks.
+func (m *Manager) inject(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory, picks []gpu.Pick, in plan.Inputs, g *plan.GPU) error {
+	roots, caps := m.GPURoots(), r.Capabilities()
+	set, err := driver.Discover(roots, driver.Options{DriverRoot: m.o.Environ["SANDBOX_DRIVER_ROOT"], Version: inv.Module, Caps: caps, Environ: m.o.Environ})
+	if err != nil {
+		return err
+	}
+	dirs := make([]string, len(in.Env.Lowers))
+	for i, l := range in.Env.Lowers {
+		dirs[i] = l.Path
+	}
+	stack := layer.NewStack(dirs)
+	defer stack.Close()
+	inputs := inject.Inputs{
+		Roots: roots, Inventory: inv, Picks: picks, Set: set, Caps: caps,
+		Image: inject.Image{
+			ReadFile: stack.ReadFile, Stat: stack.Stat, ReadDir: stack.ReadDir, Resolve: stack.Resolve, Env: plan.Environ(in),
+		},
+		Environ: m.o.Environ, EnvDigest: w.Digest, CompatMode: w.Options.Compat, Force: w.Options.Force,
+	}
+	facts := m.imageFacts(in.Env.Lowers, &inputs.Image)
+	inputs.Facts = &facts
+	i, err := inject.Plan(inputs)
+	var missing *inject.NodeError
+	if errors.As(err, &missing) && missing.Missing && modprobe(ctx, picks) {
+		i, err = inject.Plan(inputs)
+	}
+	if err != nil {
+		return err
+	}
+	for _, n := range append(set.Notes, i.Notes...) {
+		m.o.Log.Info("gpu", "note", n)
+	}
+	return m.addInjection(i, g)
+}
+
+// modprobe asks NVIDIA's setuid helper to make nodes that the kernel makes only on demand, as every
+// CUDA program on the host does; inside, setuid has no effect.
+func modprobe(ctx context.Context, picks []gpu.Pick) bool {
+	path, err := exec.LookPath("nvidia-modprobe")
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ok := exec.CommandContext(ctx, path, "-u", "-c=0").Run() == nil
+	for _, p := range picks {
+		if p.Device.Minor >= 0 {
+			ok = exec.CommandContext(ctx, path, "-c="+strconv.Itoa(p.Device.Minor)).Run() == nil || ok
+		}
+	}
+	return ok
+}
+
+// imageFacts are kept between starts under the names of the layers: a C library is large to read.
+func (m *Manager) imageFacts(lowers []spec.Lower, img *inject.Image) inject.ImageFacts {
+	h := sha256.New()
+	for _, l := range lowers {
+		fmt.Fprintf(h, "%s\n", l.Path)
+	}
+	file := filepath.Join(m.StoreDir(), "envs-v1", "gpu", hex.EncodeToString(h.Sum(nil))+".json")
+	keep := !slices.ContainsFunc(lowers, func(l spec.Lower) bool { return launch.Below(m.StoreDir(), l.Path) == "" && !m.chained(l.Path) })
+	var facts inject.ImageFacts
+	if b, err := smallfile.Read(file); keep && err == nil && json.Unmarshal(b, &facts) == nil {
+		return facts
+	}
+	facts = *inject.ReadImage(*img)
+	if b, err := json.Marshal(facts); keep && err == nil {
+		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
+			err = atomicfile.Write(file, b, 0o600)
+		}
+		if err != nil {
+			m.o.Log.Debug("facts of the image not kept", "err", err)
+		}
+	}
+	return facts
+}
+
+// chained tells whether path lies in another store, whose layers do not change either.
+func (m *Manager) chained(path string) bool {
+	return slices.ContainsFunc(m.user.Stores, func(dir string) bool { return launch.Below(dir, path) != "" })
+}
+
+// addInjection makes operations, the layer and the folder for compiled kernels of an injection.
+func (m *Manager) addInjection(i *inject.Injection, g *plan.GPU) error {
+	l := newOpList()
+	l.add(i)
+	if err := m.kernelCache(i.CacheKey, l, g); err != nil {
+		return err
+	}
+	g.Ops = append(g.Ops, l.ops...)
+	for k, v := range i.Env {
+		if k == "LD_LIBRARY_PATH" || k == "LD_PRELOAD" { // corrected from the whole environment, the user's part too
+			g.Force[k] = v
+			continue
+		}
+		g.Env[k] = v
+	}
+	g.Unset = append(g.Unset, i.Unset...)
+	g.Path = append(g.Path, i.PathAppend...)
+	g.Memlock = g.Memlock || i.Memlock
+	if len(i.Lower) == 0 {
+		return nil
+	}
+	dir, err := m.fileLayer("9b", i.Lower)
+	g.Lower = dir
+	return err
+}
+
+// caches are the variables that name folders for compiled kernels: of the driver, Triton, PyTorch.
+var kernelCaches = map[string]string{"CUDA_CACHE_PATH": "cuda", "TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+
+// kernelCache binds a folder for compiled kernels, one for each environment and driver: with the home
+// folder thrown away, each run would compile again.
+func (m *Manager) kernelCache(key string, l *opList, g *plan.GPU) error {
+	if key == "" {
+		return nil
+	}
+	dir := filepath.Join(m.StoreDir(), "caches-v1", "gpu", launch.Hash(key)[:24])
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	const at = plan.Run + "/gpu-cache"
+	l.bind(dir, at, true, false, []string{"nosuid", "nodev"}, "compiled kernels are kept for this environment and driver")
+	for name, sub := range kernelCaches {
+		g.Env[name] = at + "/" + sub
+	}
+	return nil
+}
+
+// fileLayer is a layer with these files, made once per content.
+func (m *Manager) fileLayer(prefix string, files map[string][]byte) (string, error) {
+	h := sha256.New()
+	names := slices.Sorted(maps.Keys(files))
+	for _, name := range names {
+		fmt.Fprintf(h, "%q %d\n", name, len(files[name]))
+		h.Write(files[name])
+	}
+	name := prefix + hex.EncodeToString(h.Sum(nil))[len(prefix):]
+	st, err := m.Store()
+	if err != nil {
+		return "", err
+	}
+	l, _, err := st.MakeLayer(context.Background(), name, func(dir string) error {
+		for _, name := range names {
+			p := filepath.Join(dir, "fs", filepath.Clean("/"+name))
+			if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(p, files[name], 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return l.FS, err
+}
+
+// addDevices resolves CDI devices and InfiniBand.
+func (m *Manager) addDevices(w launch.GPUWant, g *plan.GPU) error {
+	names := slices.Concat(w.CDI, w.Options.Devices)
+	l := newOpList()
+	if len(names) > 0 {
+		e, err := cdi.Resolve(names, cdi.Options{Roots: m.GPURoots()})
+		if err != nil {
+			return err
+		}
+		l.addEdits(e)
+		for _, n := range e.Notes {
+			m.notice("%s", n)
+		}
+		maps.Copy(g.Env, e.Env)
+		if len(e.Libraries) > 0 {
+			g.Env["LD_LIBRARY_PATH"] = strings.Join(e.Libraries, ":")
+		}
+	}
+	if w.IB {
+		for _, n := range cdi.InfiniBand(m.GPURoots()) {
+			l.node(n.Source, n.Target, n.Why)
+		}
+	}
+	g.Ops = append(g.Ops, l.ops...)
+	return nil
+}

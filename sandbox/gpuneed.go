@@ -1,0 +1,257 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/compat"
+	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/sandbox/build"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
+)
+
+// needOf is what an environment asks of driver and GPU, from its lock, or where there is none from what
+// the env file claims, and from the image's configuration. No layer is fetched for it.
+func (p *Project) needOf(ctx context.Context) (compat.Need, error) {
+	f, err := p.File()
+	if err != nil {
+		return compat.Need{}, err
+	}
+	if p.l.LockSrc == nil {
+		env, err := p.claimedImage(ctx, f)
+		return compat.NeedOf(env, claimed(f), nil), err
+	}
+	lock, err := envfile.ReadLock(LockName, p.l.LockSrc)
+	if err != nil {
+		return compat.Need{}, err
+	}
+	sec := lock.Sections[p.section(f)]
+	if sec == nil {
+		return compat.NeedOf(nil, claimed(f), nil), nil
+	}
+	b, err := p.m.builder(p)
+	if err != nil {
+		return compat.Need{}, err
+	}
+	env, err := b.BaseEnv(ctx, sec)
+	if err != nil {
+		return compat.Need{}, err
+	}
+	return lockedNeed(sec, env), nil
+}
+
+// claimed are the pins of the env file that are versions: "auto" says nothing yet.
+func claimed(f *envfile.File) map[string]string {
+	out := map[string]string{}
+	for name, v := range f.Toolchain {
+		v = strings.TrimPrefix(v, "==")
+		if v != "" && v[0] >= '0' && v[0] <= '9' && !strings.ContainsAny(v, "<>,*") {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// lockedNeed reads a lock's section.
+func lockedNeed(sec *envfile.Section, env []string) compat.Need {
+	pins := map[string]string{}
+	for name, t := range sec.Toolchain {
+		pins[name] = t.Version
+	}
+	for _, name := range []string{"pytorch", "tensorflow", "jax"} {
+		t, ok := sec.Toolchain[name]
+		if !ok {
+			continue
+		}
+		pins[name+".from"] = t.From
+		for _, fact := range []string{"cuda", "cudnn", "driver", "compute"} {
+			if v := t.Facts[fact]; v != "" && pins[fact] == "" {
+				pins[fact] = v
+			}
+		}
+	}
+	var wheels []compat.Wheel
+	for _, w := range sec.Wheels {
+		wheels = append(wheels, compat.Wheel{Name: w.Name, Version: w.Version, File: w.File})
+	}
+	return compat.NeedOf(env, pins, wheels)
+}
+
+// claimedImage is the environment of the base's image as its registry describes it.
+func (p *Project) claimedImage(ctx context.Context, f *envfile.File) ([]string, error) {
+	base := f.Image.Base
+	if base == "" || strings.HasPrefix(base, "deb:") || strings.HasPrefix(base, "dir:") {
+		return nil, nil
+	}
+	r, err := images.ParseRef(base)
+	if err != nil {
+		return nil, err
+	}
+	im, err := p.m.images(p.Dir)
+	if err != nil {
+		return nil, err
+	}
+	img, err := im.Resolve(ctx, r, build.Platform())
+	if err != nil {
+		return nil, err
+	}
+	return img.Config.Env, nil
+}
+
+// gpuWant is what a run of o asks for, before anything of the environment is there.
+func (p *Project) gpuWant(o RunOptions) (launch.GPUWant, error) {
+	f, err := p.File()
+	if err != nil {
+		return launch.GPUWant{}, err
+	}
+	w := launch.GPUWant{Options: o.GPU, Terms: f.GPU}
+	if len(o.Args) > 0 && !o.Command && !o.Shell {
+		if t, ok := f.Tasks[o.Args[0]]; ok && t.GPU != nil {
+			w.Terms = *t.GPU
+		}
+	}
+	return w, nil
+}
+
+// preflight refuses, before anything is fetched, what cannot work on the GPUs here.
+func (p *Project) preflight(ctx context.Context, o RunOptions) error {
+	if o.GPU.SkipChecks {
+		return nil
+	}
+	w, err := p.gpuWant(o)
+	if err != nil {
+		return err
+	}
+	r, err := gpuRequest(w, nil)
+	if err != nil || !r.Wants() || r.Optional {
+		return err
+	}
+	need, err := p.needOf(ctx)
+	if err != nil {
+		return err
+	}
+	return p.m.canRun(ctx, r, need)
+}
+
+// canRun holds a need against this machine.
+func (m *Manager) canRun(ctx context.Context, r gpu.Request, need compat.Need) error {
+	inv, err := m.GPUs(ctx)
+	if err != nil {
+		return err
+	}
+	if len(inv.Devices) == 0 {
+		return &NoGPUError{r.Source}
+	}
+	_, err = m.fitting(need, inv)
+	return err
+}
+
+// keepNeed is a need as a kept plan has it.
+func keepNeed(n compat.Need) (json.RawMessage, error) {
+	if !n.Any() {
+		return nil, nil
+	}
+	b, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("gpu needs: %w", err)
+	}
+	return b, nil
+}
+
+// GPUCheck is the answer of `sandbox gpu check`.
+type GPUCheck struct {
+	Need     compat.Need      `json:"need"`
+	Machine  gpu.Inventory    `json:"machine"`
+	Problems []compat.Problem `json:"problems"`
+}
+
+// Works tells whether nothing is in the way.
+func (c *GPUCheck) Works() bool {
+	return len(c.Machine.Devices) > 0 && len(compat.Blocking(c.Problems)) == 0
+}
+
+// CheckGPU holds the project's environment against this machine; nothing is fetched but what registries
+// say of the base.
+func (p *Project) CheckGPU(ctx context.Context) (*GPUCheck, error) {
+	need, err := p.needOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.m.checkGPU(ctx, need)
+}
+
+// CheckImageGPU does the same for an image.
+func (m *Manager) CheckImageGPU(ctx context.Context, ref string) (*GPUCheck, error) {
+	r, err := images.ParseRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	im, err := m.images("")
+	if err != nil {
+		return nil, err
+	}
+	img, err := im.Resolve(ctx, r, build.Platform())
+	if err != nil {
+		return nil, err
+	}
+	return m.checkGPU(ctx, compat.NeedOf(img.Config.Env, nil, nil))
+}
+
+func (m *Manager) checkGPU(ctx context.Context, need compat.Need) (*GPUCheck, error) {
+	inv, err := m.GPUs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &GPUCheck{need, inv, compat.Check(need, inv)}, nil
+}
+
+// WhyGPUs says of each GPU whether a run would get it, and why not.
+func (m *Manager) WhyGPUs(ctx context.Context, p *Project, o RunOptions) (gpu.Request, []gpu.Reason, error) {
+	w := launch.GPUWant{Options: o.GPU}
+	if p != nil {
+		var err error
+		if w, err = p.gpuWant(o); err != nil {
+			return gpu.Request{}, nil, err
+		}
+	}
+	r, err := gpuRequest(w, nil)
+	if err != nil {
+		return r, nil, err
+	}
+	inv, err := m.GPUs(ctx)
+	if err != nil {
+		return r, nil, err
+	}
+	if p != nil && !o.GPU.SkipChecks {
+		need, err := p.needOf(ctx)
+		if err != nil {
+			return r, nil, err
+		}
+		if marked, err := m.fitting(need, inv); err == nil {
+			inv = marked
+		}
+	}
+	so, err := m.selectOptions(r, inv)
+	if err != nil {
+		return r, nil, err
+	}
+	_, err = r.Select(inv, so)
+	return r, gpu.Explain(r, inv, so), err
+}
+
+// preflightImage is preflight for an image without an env file.
+func (m *Manager) preflightImage(ctx context.Context, ref string, o RunOptions) error {
+	r, err := gpuRequest(launch.GPUWant{Options: o.GPU}, nil)
+	if err != nil || !r.Wants() || o.GPU.SkipChecks {
+		return err
+	}
+	c, err := m.CheckImageGPU(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return m.canRun(ctx, r, c.Need)
+}
