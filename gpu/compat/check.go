@@ -94,7 +94,7 @@ func (c *checking) subject(s subject) {
 			p.Ways = capped(append(p.Ways, c.driverWays(s, t.Driver)...))
 		}
 	}
-	c.add(p, s.checked)
+	c.add(p, s.checked && sure(append(bad, stale...)))
 }
 
 // without are the devices that the code does not run on, those where only a newer driver is missing, and
@@ -126,7 +126,7 @@ func (c *checking) compiled(s subject, slow []device) {
 	if t := toolkitOf(s.cuda); t != nil && slices.ContainsFunc(slow, func(d device) bool { return toolkitPredates(*t, d.cc) }) {
 		p.Text = fmt.Sprintf("%s has no code made for %s, and CUDA %s is older than that GPU: the driver compiles what it can at the first start, and some libraries may fail", s.name, and(labels(slow)), s.cuda)
 	}
-	c.add(p, s.checked)
+	c.add(p, s.checked && sure(slow))
 }
 
 // all tells whether n devices that cannot be used stop the program.
@@ -190,7 +190,7 @@ func (c *checking) toolkit(s subject, ways []string) {
 	default:
 		return
 	}
-	c.add(p, t.Checked)
+	c.add(p, t.Checked && sure(dropped) && sure(newer))
 }
 
 // lockDriver is the driver that the lock itself names.
@@ -221,7 +221,7 @@ func (c *checking) legacy() {
 	}
 	c.add(Problem{ID: IDLegacyGPU, Need: "driver branch " + itoa(last), Have: c.machine.driver, Blocks: c.all(len(gone)), Source: facts().GPUs[row.Source],
 		Text: fmt.Sprintf("%s GPUs are supported up to driver branch %d; this machine has %s", row.Name, last, c.machine.driver),
-		Ways: []string{"driver branch " + itoa(last)}}, row.Checked)
+		Ways: []string{"driver branch " + itoa(last)}}, row.Checked && sure(gone))
 }
 
 // otherBuilds are remarks on builds that use no GPU of NVIDIA's.

@@ -16,15 +16,15 @@ func (c *checking) require() {
 			c.add(Problem{ID: IDRequireText, Need: clip(text), Have: "not checked", Text: fmt.Sprintf("the image's requirement is not readable and was not checked: %s", err), Source: "NVIDIA_REQUIRE_* of the image"}, true)
 			continue
 		}
-		failing := c.failing(e, c.machine.cuda)
+		failing := c.failing(e, c.machine.cuda, true)
 		if len(failing) == 0 {
 			continue
 		}
 		soft := false
 		if v := c.machine.cuda; v[0] >= 11 && c.driverRuns(v) {
-			soft = len(c.failing(e, gpu.Version{v[0], 99})) == 0
+			soft = len(c.failing(e, gpu.Version{v[0], 99}, true)) == 0
 		}
-		if c.driver && len(c.failing(e, gpu.Version{99, 0})) == 0 {
+		if c.driver && len(c.failing(e, gpu.Version{99, 0}, true)) == 0 {
 			continue // that the driver is too old has been said
 		}
 		p := Problem{ID: IDRequire, Need: clip(e.String()), Blocks: !soft && c.all(len(failing)), Source: "NVIDIA_REQUIRE_* of the image"}
@@ -33,13 +33,14 @@ func (c *checking) require() {
 			p.Have += ", " + and(labels(failing))
 		}
 		p.Text = fmt.Sprintf("the image requires %s; this machine has %s", short(e), p.Have)
-		c.add(p, true)
+		c.add(p, len(c.failing(e, c.machine.cuda, false)) > 0)
 	}
 }
 
 // failing are the devices on which an expression does not hold, if the driver knew that CUDA version. A
-// machine whose GPUs are not known is asked without one.
-func (c *checking) failing(e Expr, v gpu.Version) []device {
+// machine whose GPUs are not known is asked without one. What only a model's name tells (its brand, and
+// the compute capability where the driver did not say it) counts if guess is set.
+func (c *checking) failing(e Expr, v gpu.Version, guess bool) []device {
 	devices := c.devices
 	if len(devices) == 0 {
 		devices = []device{{}}
@@ -49,6 +50,12 @@ func (c *checking) failing(e Expr, v gpu.Version) []device {
 		f := Facts{CUDA: v, Driver: c.machine.driver, Arch: d.cc, Brands: d.labels}
 		if c.wsl {
 			f.Driver = "" // images mean the numbers of Linux
+		}
+		if !guess {
+			f.Brands = nil
+			if d.byName {
+				f.Arch = gpu.CC{}
+			}
 		}
 		if e.Eval(f) == No {
 			out = append(out, d)
@@ -114,7 +121,7 @@ func (c *checking) cudnn() {
 	default:
 		return
 	}
-	c.add(p, row.Checked)
+	c.add(p, row.Checked && sure(old) && sure(newer))
 }
 
 // cudnnRow is the row that a version falls into.

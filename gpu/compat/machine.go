@@ -20,6 +20,7 @@ type machine struct {
 type device struct {
 	gpu.Device
 	cc     gpu.CC // zero if not known
+	byName bool   // cc is what the table of models says, which nobody checked
 	model  *model // nil if not known
 	labels []string
 }
@@ -45,12 +46,17 @@ func machineOf(have gpu.Inventory, picks []gpu.Pick) machine {
 		x := device{Device: d, cc: d.CC, model: modelOf(d.Name), labels: brands(d.Name)}
 		if x.cc == (gpu.CC{}) && x.model != nil {
 			if c, ok := parseCode(x.model.Compute); ok {
-				x.cc = c.CC
+				x.cc, x.byName = c.CC, !x.model.Checked
 			}
 		}
 		m.devices = append(m.devices, x)
 	}
 	return m
+}
+
+// sure tells whether the compute capability of every device comes from the driver.
+func sure(list []device) bool {
+	return !slices.ContainsFunc(list, func(d device) bool { return d.byName })
 }
 
 // label is "9.0 (NVIDIA H200)".
@@ -104,7 +110,7 @@ func brands(name string) []string {
 			return b.brands
 		}
 	}
-	if m := modelOf(name); m != nil && m.DataCentre {
+	if m := modelOf(name); m != nil && m.DataCentre != "" {
 		return []string{"nvidia", "tesla"}
 	}
 	return nil
@@ -212,9 +218,11 @@ func (m machine) canHaveDriver(version string) bool {
 }
 
 // dataCentre tells whether all devices are data-centre GPUs, for which alone NVIDIA's forward-compatibility
-// libraries are made.
+// libraries are made, and somebody looked it up.
 func (m machine) dataCentre() bool {
-	return len(m.devices) > 0 && !slices.ContainsFunc(m.devices, func(d device) bool { return d.model == nil || !d.model.DataCentre })
+	return len(m.devices) > 0 && !slices.ContainsFunc(m.devices, func(d device) bool {
+		return d.model == nil || d.model.DataCentre == "" || d.model.DataCentre == "memory"
+	})
 }
 
 // forwardCompat tells whether the compatibility libraries of a CUDA version work on this driver.

@@ -132,6 +132,9 @@ func TestTables(t *testing.T) {
 	}
 	for _, r := range f.Models {
 		source(f.GPUs, r.fact, r.Name)
+		if r.DataCentre != "" && f.GPUs[r.DataCentre] == "" {
+			t.Errorf("%s: nothing says that it is a data-centre GPU", r.Name)
+		}
 		if c, ok := parseCode(r.Compute); !ok || generationOf(c.CC) == nil {
 			t.Errorf("%s: compute capability %q", r.Name, r.Compute)
 		}

@@ -49,12 +49,13 @@ type generation struct {
 	fact
 }
 
-// model is a GPU by name; the compute capability is for machines where only the name is known.
+// model is a GPU by name; the compute capability is for machines where only the name is known. DataCentre
+// is the source for its being a data-centre GPU: "" if it is none, "memory" if nobody looked.
 type model struct {
 	Name       string `json:"name"`
 	Compute    string `json:"compute"`
-	DataCentre bool   `json:"data_centre"`
-	fact
+	DataCentre string `json:"data_centre"`
+	fact              // of Compute
 }
 
 // cudnnRange is the GPUs that cuDNN supports from a version on, to the next row; "" is no limit.

@@ -170,7 +170,7 @@ func (c *checking) imageHelps(v gpu.Version) bool {
 	}
 	for _, text := range c.Require {
 		e, err := ParseRequire(text)
-		if err != nil || len(c.failing(e, c.machine.cuda)) > 0 {
+		if err != nil || len(c.failing(e, c.machine.cuda, true)) > 0 {
 			return false
 		}
 	}
