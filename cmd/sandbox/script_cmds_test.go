@@ -21,6 +21,7 @@ var commandsOfScripts = map[string]func(ts *testscript.TestScript, neg bool, arg
 	"cache":      cmdCache,
 	"fileserver": cmdFileServer,
 	"gitserver":  cmdGitServer,
+	"gpus":       cmdGPUs,
 	"image":      cmdImage,
 	"registry":   cmdRegistry,
 }

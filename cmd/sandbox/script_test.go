@@ -126,6 +126,13 @@ func makeShared(dir string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	if testenv.Check("cc") == nil { // as `make build`: what needs a C compiler is left out without one
+		probe := exec.Command("go", append(args, "../sandbox-gpu-probe")...)
+		probe.Env = append(os.Environ(), "CGO_ENABLED=1", "CGO_CFLAGS=-O2 -g -Wno-deprecated-declarations")
+		if out, err := probe.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return err

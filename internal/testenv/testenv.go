@@ -35,6 +35,7 @@ var conditions = map[string]condition{
 	"strace":     {"strace", once(program("strace"))},
 	"skopeo":     {"skopeo, to push images", once(program("skopeo"))},
 	"registry":   {"docker-registry and htpasswd", once(programs("docker-registry", "htpasswd"))},
+	"cc":         {"a C compiler, for the GPU probe and the driver library that tests make up", once(program("gcc"))},
 	"mmdebstrap": {"mmdebstrap, the oracle of deb: bases", once(program("mmdebstrap"))},
 	"busybox":    {"a static busybox", once(probeBusybox)},
 	"mirror":     {"the host's apt sources answer", once(probeMirror)},

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/4cc2e759/sandbox/internal/gputest"
+)
+
+type gpusKey struct{}
+
+// cmdGPUs: gpus MACHINE [remove=PATH]… [free=MIB]
+//
+// The tool looks at the machine's folder, $GPU, in place of this one's /dev, /proc, /sys and driver. Without
+// a C compiler there is no NVML on it, and facts come from procfs.
+func cmdGPUs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: gpus MACHINE [remove=PATH]…")
+	}
+	m := gputest.New(tb(ts), args[0])
+	if m.LibDir != "" {
+		m.BuildNVML(tb(ts))
+	}
+	for _, a := range args[1:] {
+		key, value, _ := strings.Cut(a, "=")
+		switch key {
+		case "remove":
+			m.Remove(tb(ts), value)
+		default:
+			ts.Fatalf("gpus: unknown %s", a)
+		}
+	}
+	ts.Setenv("GPU", m.Dir)
+	ts.Setenv("SANDBOX_GPU_ROOT", m.Dir)
+}
