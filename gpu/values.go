@@ -3,7 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"math/big"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,26 +29,35 @@ func parseSize(s string) (uint64, error) {
 	want := errors.New("wants a size with a unit, such as 40GiB")
 	digits := strings.TrimRight(s, "BKMGTPkibt ")
 	unit := strings.TrimSpace(s[len(digits):])
-	if digits == "" || len(digits) > 20 || strings.Trim(digits, "0123456789.") != "" || strings.HasPrefix(digits, ".") || strings.HasSuffix(digits, ".") {
-		return 0, want
+	whole, part, point := strings.Cut(digits, ".")
+	n, err := strconv.ParseUint(whole, 10, 64)
+	var tenths uint64
+	if point && err == nil && len(part) <= 18 {
+		tenths, err = strconv.ParseUint(part, 10, 64)
 	}
-	number, ok := new(big.Rat).SetString(digits)
-	if !ok {
+	if err != nil || len(part) > 18 {
 		return 0, want
 	}
 	for _, u := range units {
 		if u.name != unit {
 			continue
 		}
-		number.Mul(number, new(big.Rat).SetInt64(int64(u.bytes)))
-		whole := new(big.Int).Quo(number.Num(), number.Denom())
+		over, total := bits.Mul64(n, u.bytes)
+		// The fraction in bytes, rounded down: 1.5GB is 1 GB and 5 tenths of one.
+		scale := uint64(1)
+		for range part {
+			scale *= 10
+		}
+		high, low := bits.Mul64(tenths, u.bytes)
+		rest, _ := bits.Div64(high, low, scale)
+		total += rest
 		switch {
-		case !whole.IsUint64() || whole.Uint64() > maxSize:
+		case over > 0 || total > maxSize || rest > maxSize:
 			return 0, fmt.Errorf("wants a size of at most %s", exactSize(maxSize))
-		case whole.Uint64() == 0:
+		case total == 0:
 			return 0, want
 		}
-		return whole.Uint64(), nil
+		return total, nil
 	}
 	return 0, want
 }

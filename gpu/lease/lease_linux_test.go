@@ -185,6 +185,11 @@ func TestLeaseHoldsBetweenUsers(t *testing.T) {
 	if len(devices) > 0 {
 		realInv.Devices = []gpu.Device{{UUID: "GPU-00", BDF: devices[0].Name(), Name: "a real device of sysfs"}}
 		writeMachine(t, real, realInv)
+		// Another run of this test, in another checkout, wants the same file of the machine.
+		turn, err := os.Open(filepath.Join("/sys/bus/pci/devices", devices[0].Name(), "class"))
+		must(t, err)
+		defer turn.Close()
+		must(t, flock(turn, syscall.LOCK_EX))
 	}
 	for _, m := range []struct {
 		root string

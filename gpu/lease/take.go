@@ -68,7 +68,7 @@ type taking struct {
 	o     Options
 	began time.Time
 	told  bool
-	asked bool // whether a lease was taken for a look
+	asked bool          // whether a lease was taken for a look
 	inv   gpu.Inventory // as read last
 	// leased are the GPUs that were left because of a lease. What is waited for is that one of them differs
 	// from then, and not from some later look: it may be given back before waiting begins.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -13,12 +14,11 @@ import (
 
 // URLs are the addresses at which a pinned .deb may lie, best first: sources of its own origin and
 // suite, then of its origin and kind (security or not; a fix moves to the main archive with a point
-// release), then sources of which the origin is not known. What comes from there is verified by
-// its hash, so trying is safe.
+// release), then sources of which the origin is not known, in the same way, then the late ones. What
+// comes from there is verified by its hash, so trying is safe.
 func URLs(pin Pin, sources []Source) []string {
 	origin, suite := pin.split()
-	var ranked [4][]string
-	seen := map[string]bool{}
+	var ranked [7][]string
 	for _, s := range sources {
 		u, err := url.Parse(s.URI)
 		if err != nil || s.usable() != "" || s.Origin != "" && originName(s.Origin) != origin {
@@ -27,23 +27,26 @@ func URLs(pin Pin, sources []Source) []string {
 		if (suite == ".") != s.flat() {
 			continue
 		}
-		rank := 3
+		rank := 2
 		switch {
-		case originName(s.Origin) == origin && s.Suite == suite:
+		case s.Suite == suite:
 			rank = 0
-		case originName(s.Origin) == origin && pocket(s.Suite) == pocket(suite):
+		case pocket(s.Suite) == pocket(suite):
 			rank = 1
-		case originName(s.Origin) == origin:
-			rank = 2
 		}
-		if a := u.JoinPath(pin.Path).String(); !seen[a] {
-			seen[a] = true
-			ranked[rank] = append(ranked[rank], a)
+		if originName(s.Origin) != origin {
+			rank += 3
 		}
+		if s.Late {
+			rank = 6
+		}
+		ranked[rank] = append(ranked[rank], u.JoinPath(pin.Path).String())
 	}
 	var out []string
-	for _, r := range ranked {
-		out = append(out, r...)
+	for _, a := range slices.Concat(ranked[:]...) {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
 	}
 	return out
 }

@@ -19,6 +19,7 @@ type Source struct {
 	Fingerprints []string // if any: only these keys of the keyring
 	Trusted      bool     // the host's owner said that no signature is needed
 	NoExpiry     bool     // likewise for Valid-Until
+	Late         bool     // asked for files after all others
 
 	Origin string // "Debian", as the Release says; "" while unknown
 	File   string // where it was read from, for messages

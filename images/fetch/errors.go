@@ -126,7 +126,7 @@ func isDial(err error) bool {
 
 // explain puts the object and the advice to the last error of a download.
 func explain(name string, err error) error {
-	if strings.HasPrefix(err.Error(), name+": ") { // of an address: it is named where it failed
+	if said := err.Error(); strings.HasPrefix(said, name+": ") || strings.HasPrefix(said, name+" from ") {
 		err = fmt.Errorf("fetch %w", err)
 	} else {
 		err = fmt.Errorf("fetch %s: %w", name, err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/deb"
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/internal/hint"
@@ -208,11 +209,20 @@ func (b *Builder) elsewhere(ctx context.Context, s deb.Source, notFound error) (
 
 // snapshotSources are dated mirrors, which have files that the others have dropped.
 func (b *Builder) snapshotSources() []deb.Source {
+	return b.userSources(func(d envfile.DebianOrigin) string { return d.Snapshot })
+}
+
+// mirrorSources are the mirrors of the user's configuration, for files that those of an image have dropped.
+func (b *Builder) mirrorSources() []deb.Source {
+	return b.userSources(func(d envfile.DebianOrigin) string { return d.Mirror })
+}
+
+func (b *Builder) userSources(which func(envfile.DebianOrigin) string) []deb.Source {
 	var out []deb.Source
 	for _, name := range []string{"Debian", "Ubuntu"} {
-		if uri := b.User.Debian[name].Snapshot; uri != "" {
+		if uri := which(b.User.Debian[name]); uri != "" {
 			for _, u := range append([]string{uri}, deb.SecurityBeside(uri)...) {
-				out = append(out, deb.Source{URI: strings.TrimRight(u, "/"), Suite: "snapshot", Origin: name, NoExpiry: true, File: "[debian." + name + "]"})
+				out = append(out, deb.Source{URI: strings.TrimRight(u, "/"), Suite: "any", Origin: name, NoExpiry: true, Late: true, File: "[debian." + name + "]"})
 			}
 		}
 	}

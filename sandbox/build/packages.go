@@ -3,6 +3,7 @@ package build
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -201,24 +202,53 @@ func (b *Builder) fetchDebs(ctx context.Context, pins []envfile.DebPin, base str
 	if err != nil {
 		return err
 	}
-	return b.debLoader().Fetch(ctx, missing, sources, arch(), 0, func(_ int, f *os.File) error { return f.Close() })
+	err = b.debLoader().Fetch(ctx, missing, sources, arch(), 0, func(_ int, f *os.File) error { return f.Close() })
+	var gone *deb.GoneError
+	if errors.As(err, &gone) && gone.Offer == "" && isDeb(base) {
+		// Nothing is on offer at all: perhaps these are no mirrors of the suite.
+		if _, serr := b.suite(ctx, base); serr != nil {
+			return serr
+		}
+	}
+	return err
 }
 
-// debSources are where .debs of an environment come from: the archives of a deb: base, or those that
-// the image itself names.
+// debSources are where .debs of an environment may come from: the archives of a deb: base, or those that
+// the image itself names. Path and hash of the files are known, so nobody is asked for a signature or
+// an index, unless that was done anyway.
 func (b *Builder) debSources(ctx context.Context, base string, env *Env) ([]deb.Source, error) {
-	if isDeb(base) {
-		archives, err := b.suite(ctx, base)
+	var out []deb.Source
+	switch name, _, err := debRef(base); {
+	case !isDeb(base):
+		if out, err = b.imageSources(env); err != nil {
+			return nil, err
+		}
+		out = slices.DeleteFunc(out, func(s deb.Source) bool { return !s.ForArch(arch()) })
+		slices.SortStableFunc(out, func(s, t deb.Source) int { return cmp.Compare(theirs(s), theirs(t)) })
+		out = append(out, b.mirrorSources()...)
+	case err != nil:
+		return nil, err
+	case b.archives[base] != nil:
+		out = sourcesOf(b.archives[base])
+	default:
+		o, err := b.suiteOptions()
 		if err != nil {
 			return nil, err
 		}
-		return slices.Concat(sourcesOf(archives), b.fileSources(), b.snapshotSources()), nil
+		if out = b.debLoader().Candidates(name, o); len(out) == 0 {
+			_, err := b.suite(ctx, base) // says why
+			return nil, err
+		}
 	}
-	archives, err := b.imageArchives(ctx, env)
-	if err != nil {
-		return nil, err
+	return slices.Concat(out, b.fileSources(), b.snapshotSources()), nil
+}
+
+// theirs is 1 for the sources of third parties.
+func theirs(s deb.Source) int {
+	if ownSources(s.File) {
+		return 0
 	}
-	return slices.Concat(sourcesOf(archives), b.fileSources(), b.snapshotSources()), nil
+	return 1
 }
 
 func sourcesOf(archives []*deb.Archive) []deb.Source {
