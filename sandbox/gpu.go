@@ -120,7 +120,7 @@ func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, 
 		return nil, err
 	}
 	if len(inv.Devices) == 0 {
-		return nil, &NoGPUError{r.Source}
+		return nil, m.noGPU(r)
 	}
 	if !w.Options.SkipChecks {
 		var need compat.Need

@@ -144,7 +144,7 @@ func (m *Manager) canRun(ctx context.Context, r gpu.Request, need compat.Need) e
 		return err
 	}
 	if len(inv.Devices) == 0 {
-		return &NoGPUError{r.Source}
+		return m.noGPU(r)
 	}
 	_, err = m.fitting(need, inv)
 	return err

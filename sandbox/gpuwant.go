@@ -52,7 +52,7 @@ func requestOf(t terms.GPU) (gpu.Request, error) {
 func requestOfFlags(flags []string) (gpu.Request, error) {
 	r, err := gpu.Parse(flags[0])
 	if err != nil {
-		return r, fmt.Errorf("--gpus %s: %w", flags[0], err)
+		return r, err // it names the flag and its value
 	}
 	for _, f := range flags[1:] {
 		next, err := gpu.Parse(f)
@@ -60,7 +60,7 @@ func requestOfFlags(flags []string) (gpu.Request, error) {
 			r, err = r.Join(next)
 		}
 		if err != nil {
-			return r, fmt.Errorf("--gpus %s: %w", f, err)
+			return r, err
 		}
 	}
 	r.Source = "--gpus"

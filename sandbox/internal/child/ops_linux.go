@@ -231,7 +231,14 @@ func (k *compiler) device(op *spec.Op) error {
 		open.or(end, unix.ENOENT, unix.ENOTDIR)
 	}
 	k.call(doEqual, k.statMode(m), num(unix.S_IFCHR), num(unix.ENODEV))
-	k.restrict(m, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC)
+	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC)
+	if k.c.UID == 0 {
+		// Root inside owns the node, which is the host's: chmod 0755 /dev/null would stop every other
+		// user of the machine. A read-only mount keeps mode and owner; reading and writing the device
+		// itself is not its business.
+		attr |= unix.MOUNT_ATTR_RDONLY
+	}
+	k.restrict(m, attr)
 	k.labelOp(op, op.Target)
 	if _, _, ours := k.owner(op.Target); ours {
 		dir, name, err := k.parent(op.Target)
