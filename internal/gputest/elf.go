@@ -149,8 +149,11 @@ func elfHash(s string) int {
 	return int(h)
 }
 
-// versions is .gnu.version_r: one need, that of libc.
+// versions is .gnu.version_r: one need, that of libc; nil without one.
 func (w *writer) versions() []byte {
+	if w.Glibc == "" {
+		return nil
+	}
 	var b bytes.Buffer
 	name := "GLIBC_" + w.Glibc
 	half(&b, 1, 1)
