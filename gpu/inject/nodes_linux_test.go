@@ -142,6 +142,7 @@ func TestUtilityAloneNeedsNoUVM(t *testing.T) {
 	}
 }
 
+// Of two GPUs of different makers, the nodes of the picked one are shown, found by its address.
 func TestGraphicsNodes(t *testing.T) {
 	m := gputest.New(t, "laptop-ubuntu2404")
 	for _, n := range []string{"card1", "renderD129", "controlD65"} {

@@ -278,5 +278,3 @@ func TestCacheKey(t *testing.T) {
 		t.Errorf("%s %s %s", a, b, c)
 	}
 }
-
-// Of two GPUs of different makers, the nodes of the picked one are shown, found by its address.
