@@ -33,6 +33,7 @@ func (m *Manager) builder(p *Project) (*build.Builder, error) {
 	return &build.Builder{
 		Store: st, Images: im, Fetch: m.fetcher(), User: m.user, File: f, Dir: p.Dir,
 		Environ: m.o.Environ, Offline: m.o.Offline, Report: m.o.Report, Notice: m.o.Notice, Log: m.o.Log,
+		Consent: func() error { return p.l.ConsentToNetwork(f.Wants().Digest(), f.Wants().String()) },
 	}, nil
 }
 

@@ -46,6 +46,7 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.m.o.Log.Info("environment is there", "digest", env.Digest, "how", p.m.cameBy(env))
 	c, err := p.compiled(f, env)
 	if err != nil {
 		return nil, err
@@ -64,6 +65,18 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	}
 	p.l.Keep(c)
 	return c, nil
+}
+
+// cameBy says who made an environment's layers, for the log: of many processes that want one, one builds
+// and the others wait.
+func (m *Manager) cameBy(env *build.Env) string {
+	switch {
+	case slices.ContainsFunc(env.Layers, func(l build.Layer) bool { return l.Built }):
+		return "built"
+	case m.waited.Load():
+		return "waited"
+	}
+	return "found"
 }
 
 // compiled joins the env file and the built environment.
@@ -97,6 +110,9 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*launch.Compiled, e
 		}
 	}
 	for name, t := range f.Tasks {
+		if p.l.Options.Network != "" || p.l.Options.Stranger {
+			t.Network = nil // the command line's, or none
+		}
 		tp := launch.Task{Task: t}
 		if t.User != "" {
 			u, err := resolveUser(t.User, env.Image.User, p.me(root), stack)

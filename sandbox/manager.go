@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/gpu"
@@ -35,6 +37,7 @@ type Manager struct {
 	storeOnce sync.Once
 	store     *store.Store
 	storeErr  error
+	waited    atomic.Bool // for a layer that another process made
 
 	gpuOnce sync.Once
 	gpus    gpu.Inventory
@@ -73,7 +76,12 @@ func (m *Manager) Store() (*store.Store, error) {
 	m.storeOnce.Do(func() {
 		m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{
 			Chain: m.user.Stores, Log: m.o.Log,
-			Waited: func(what string) { m.o.Log.Info("waiting for another process", "what", what) },
+			Waited: func(what string) {
+				m.o.Log.Info("waiting for another process", "what", what)
+				if strings.HasPrefix(what, string(store.KindLayer)+" ") {
+					m.waited.Store(true)
+				}
+			},
 		})
 	})
 	return m.store, m.storeErr

@@ -32,8 +32,9 @@ func libDirs(root string, caps []gpu.Capability) []string {
 		"/run/opengl-driver/lib",               // NixOS; also a convention of Guix
 		"/usr/local/nvidia/lib64",              // what Kubernetes device plug-ins mount
 		"/home/kubernetes/bin/nvidia/lib64",    // GKE's Container-Optimized OS
-		"/opt/drivers/nvidia/lib64",            // Flatcar
+		"/opt/nvidia/current/lib64",            // Flatcar
 		"/opt/nvidia/lib64", "/opt/nvidia/lib", //
+		"/run/nvidia/driver/usr/lib/"+multiarch(), "/run/nvidia/driver/usr/lib64", // NVIDIA's GPU operator
 		"/var/lib/nvidia/lib64", // COS, installed by hand
 		"/var/lib/snapd/lib/gl", // snaps
 		"/var/lib/snapd/hostfs/usr/lib/"+multiarch(),

@@ -212,7 +212,7 @@ func (f *finder) programs(driverRoot string) {
 	if driverRoot != "" {
 		dirs = append(dirs, path.Join(driverRoot, "bin"), path.Join(driverRoot, "usr/bin"), driverRoot)
 	}
-	dirs = append(dirs, "/usr/bin", "/bin", "/usr/local/nvidia/bin", "/home/kubernetes/bin/nvidia/bin", "/opt/drivers/nvidia/bin", "/opt/bin", "/var/lib/nvidia/bin", "/run/current-system/sw/bin", "/usr/sbin")
+	dirs = append(dirs, "/usr/bin", "/bin", "/usr/local/nvidia/bin", "/home/kubernetes/bin/nvidia/bin", "/opt/nvidia/current/bin", "/opt/bin", "/run/nvidia/driver/usr/bin", "/var/lib/nvidia/bin", "/run/current-system/sw/bin", "/usr/sbin")
 	for _, d := range f.set.Dirs {
 		if path.Base(path.Dir(d)) == "nvidia" { // Debian: …/x86_64-linux-gnu/nvidia/tesla-470 and /usr/lib/nvidia/tesla-470
 			dirs = append(dirs, "/usr/lib/nvidia/"+path.Base(d))

@@ -216,10 +216,13 @@ func TestPlacesOfDistributions(t *testing.T) {
 			return store
 		},
 		"kubernetes": func(dir string) string { return "usr/local/nvidia/lib64/libcuda.so." + version },
-		"flatcar":    func(dir string) string { return "opt/drivers/nvidia/lib64/libcuda.so." + version },
-		"cos":        func(dir string) string { return "var/lib/nvidia/lib64/libcuda.so." + version },
-		"debian":     func(dir string) string { return "usr/lib/" + multiarch() + "/nvidia/current/libcuda.so." + version },
-		"root":       func(dir string) string { return "my/driver/libcuda.so." + version },
+		"flatcar": func(dir string) string {
+			link(t, filepath.Join(dir, "opt/nvidia/current"), "/opt/nvidia/570.133.20/4152.2.0")
+			return "opt/nvidia/570.133.20/4152.2.0/lib64/libcuda.so." + version
+		},
+		"cos":    func(dir string) string { return "var/lib/nvidia/lib64/libcuda.so." + version },
+		"debian": func(dir string) string { return "usr/lib/" + multiarch() + "/nvidia/current/libcuda.so." + version },
+		"root":   func(dir string) string { return "my/driver/libcuda.so." + version },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -82,6 +82,14 @@ func (tr *tree) image(env ...string) Image {
 			defer f.Close()
 			return os.Stat("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
 		},
+		Lstat: func(name string) (fs.FileInfo, error) {
+			f, err := tr.open(name, unix.O_PATH|unix.O_NOFOLLOW)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			return f.Stat()
+		},
 		ReadDir: func(name string) ([]fs.DirEntry, error) {
 			f, err := tr.open(name, unix.O_RDONLY|unix.O_DIRECTORY)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -214,7 +215,8 @@ func (f *ImageFacts) readCompat(m *Image) {
 	}
 	for _, folder := range folders[:min(len(folders), 32)] {
 		real := m.resolve(folder)
-		if real == "" || real == "/" || seen[real] {
+		// A link may lead anywhere in the image, but nothing that hides or stands for our folder is taken.
+		if real == "" || seen[real] || below(real, Dir) || below(Dir, real) || real == "/" {
 			continue
 		}
 		seen[real] = true
@@ -227,8 +229,11 @@ func (f *ImageFacts) readCompat(m *Image) {
 	}
 }
 
-// libcudaIn is the version in the name of libcuda among names.
+// libcudaIn is the version in the name of libcuda among names, if the linker would find it there.
 func libcudaIn(names []string) string {
+	if !slices.Contains(names, "libcuda.so.1") {
+		return ""
+	}
 	for _, n := range names {
 		v, ok := strings.CutPrefix(n, "libcuda.so.")
 		if ok && driver.IsVersion(v) {

@@ -1,5 +1,13 @@
 package inject
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+)
+
 // Where things are inside.
 const (
 	Dir   = "/run/sandbox/gpu"
@@ -22,8 +30,8 @@ type Injection struct {
 	Masks []Mask  `json:"masks,omitempty"`
 
 	// Lower is a read-only layer that belongs on top of the image's: path without a leading slash →
-	// content. It depends on the image and on names of the driver's files, not on the driver's version
-	// alone, and is to be kept under the hash of its content. Nil if the image cannot have one.
+	// content. It depends on the image and on names of the driver's files, some of which have its version,
+	// and is to be kept under the hash of its content, LowerKey. Nil if the image cannot have one.
 	Lower map[string][]byte `json:"-"`
 
 	Env        map[string]string `json:"env"`             // set after the image's and before the user's own
@@ -34,6 +42,19 @@ type Injection struct {
 	CacheKey string   `json:"cache_key"`         // names a folder for compiled kernels (CUDA_CACHE_PATH): driver and environment
 	Notes    []string `json:"notes,omitempty"`   // what the user should know
 	Record   Record   `json:"record"`
+}
+
+// LowerKey is the hash of Lower, 64 hex digits, by which the layer is kept; "" without one.
+func (i *Injection) LowerKey() string {
+	if i.Lower == nil {
+		return ""
+	}
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(i.Lower)) {
+		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(i.Lower[name]))
+		h.Write(i.Lower[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Tmpfs is an empty file system to be filled by what follows.

@@ -39,6 +39,7 @@ func (in *Inputs) wants(caps ...gpu.Capability) bool {
 type Image struct {
 	ReadFile func(path string, max int64) ([]byte, error)
 	Stat     func(path string) (fs.FileInfo, error)
+	Lstat    func(path string) (fs.FileInfo, error) // a link at the end is not followed
 	ReadDir  func(path string) ([]fs.DirEntry, error)
 	Resolve  func(path string) (string, error) // without links; what does not exist is taken as it is
 	Env      []string                          // the whole environment of the program but for what this package sets
@@ -109,6 +110,11 @@ func (m *Image) resolve(name string) string {
 // plainFolder says why name cannot be a folder that another layer adds files to; "" if it can. A folder
 // in a layer hides a link of that name below it, and all that the link leads to.
 func (m *Image) plainFolder(name string) string {
+	if m.Lstat != nil {
+		if fi, err := m.Lstat(name); err == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			return name + " of the image is a link"
+		}
+	}
 	fi, err := m.stat(name)
 	real := m.resolve(name)
 	switch {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // Numbers of NVIDIA's devices that never change.
@@ -31,6 +32,11 @@ const (
 func (p *planner) nodes() error {
 	if p.Set.WSL {
 		return p.node("dxg", -1, 0, "", "the GPU of Windows")
+	}
+	for _, d := range p.devices() {
+		if d.Error != "" {
+			return hint.With(fmt.Errorf("the GPU %s (%s) cannot be used: %s", d.ID(), d.BDF, d.Error), "choose another one; see: sandbox gpu list")
+		}
 	}
 	if err := p.node("nvidiactl", majorNVIDIA, minorControl, nodeHelp, "every use of the driver begins here"); err != nil {
 		return err
@@ -64,7 +70,7 @@ func (p *planner) nodes() error {
 // NVLink domain.
 func (p *planner) compute() error {
 	uvm := p.major("nvidia-uvm")
-	if uvm == 0 && p.strict() {
+	if uvm == notLoaded && p.strict() {
 		return &NodeError{Path: path.Join(p.Roots.Dev, "nvidia-uvm"), Problem: "the kernel module nvidia-uvm is not loaded, and CUDA needs it", Missing: true, Help: modprobeHelp}
 	}
 	if err := p.node("nvidia-uvm", uvm, 0, modprobeHelp, "CUDA's unified memory"); err != nil {
@@ -179,7 +185,7 @@ func (p *planner) node(name string, major, minor int, help, why string) error {
 			return &NodeError{Path: source, Problem: "it is no character device", Help: "remove it; the driver makes it again"}
 		}
 		a, b, ok := numbersOf(fi)
-		if ok && (major > 0 && a != major || major >= 0 && b != minor) {
+		if ok && (major > notKnown && a != major || major >= notKnown && b != minor) {
 			return &NodeError{Path: source, Problem: fmt.Sprintf("its number is %d:%d and should be %d:%d", a, b, major, minor), Help: "it is left over from another start of the machine: remove it; the driver makes it again"}
 		}
 		if err := accessible(source); err != nil {
@@ -198,11 +204,17 @@ func (p *planner) optional(name string, major, minor int, why string) bool {
 // strict tells whether nodes are real and are checked.
 func (p *planner) strict() bool { return p.CheckNodes || p.Roots.Dev == "/dev" }
 
-// major is the number that the kernel gave a driver at start, 0 if it is not known.
+// What major says beside numbers.
+const (
+	notKnown  = 0 // /proc/devices cannot be read, as in some containers
+	notLoaded = -2
+)
+
+// major is the number that the kernel gave a driver at start.
 func (p *planner) major(name string) int {
 	b, err := readProc(path.Join(p.Roots.Proc, "devices"), 1<<20)
 	if err != nil {
-		return 0
+		return notKnown
 	}
 	characters, _, _ := strings.Cut(string(b), "Block devices:")
 	for line := range strings.SplitSeq(characters, "\n") {
@@ -211,7 +223,7 @@ func (p *planner) major(name string) int {
 			return m
 		}
 	}
-	return 0
+	return notLoaded
 }
 
 // sorted lists a folder of dev or sys in the order of the numbers in its names.

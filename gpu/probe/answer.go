@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Bounds on what a child may tell us; the biggest machine there is has 16 GPUs with 7 slices each.
@@ -26,8 +26,8 @@ const (
 
 var (
 	// Older drivers name a slice by its GPU and two numbers.
-	sliceForm   = regexp.MustCompile(`^MIG-([0-9A-Za-z-]{1,64}|GPU-[0-9A-Za-z-]{1,64}/[0-9]{1,3}/[0-9]{1,3})$`)
-	profileForm = regexp.MustCompile(`^[0-9a-z+.-]{1,32}$`)
+	sliceForm   = lazyregexp.New(`^MIG-([0-9A-Za-z-]{1,64}|GPU-[0-9A-Za-z-]{1,64}/[0-9]{1,3}/[0-9]{1,3})$`)
+	profileForm = lazyregexp.New(`^[0-9a-z+.-]{1,32}$`)
 )
 
 // decode reads the child's answer. NVML's refusal is an *[NVMLError]; whatever is not as it should be is a

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // grace is how long a killed child may take to end. One that sleeps inside the driver cannot be killed;
@@ -20,18 +22,19 @@ const grace = time.Second
 var errTooLong = errors.New("its answer is too long")
 
 // bounded keeps the first bytes; it stops the writer if there are more, or forgets the rest.
+// The buffer is not embedded: its ReadFrom would be found by io.Copy, and knows no bound.
 type bounded struct {
-	bytes.Buffer
+	buf    bytes.Buffer
 	max    int
 	forget bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.max - b.Len()
+	room := b.max - b.buf.Len()
 	if len(p) <= room {
-		return b.Buffer.Write(p)
+		return b.buf.Write(p)
 	}
-	b.Buffer.Write(p[:max(0, room)])
+	b.buf.Write(p[:max(0, room)])
 	if b.forget {
 		return len(p), nil
 	}
@@ -44,12 +47,12 @@ func runChild(ctx context.Context, path string, args, env []string, limit time.D
 	out, errs := &bounded{max: maxAnswer}, &bounded{max: 4 << 10, forget: true}
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = out, errs, env, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = grace / 2 // for a grandchild that keeps the pipe open
+	cmd.WaitDelay = grace / 2 // for somebody outside the group who keeps the pipe open
 	if err := cmd.Start(); err != nil {
 		return nil, &HelperError{path, startFailure(err)}
 	}
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	go func() { done <- wait(cmd) }()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var err error
@@ -62,16 +65,26 @@ func runChild(ctx context.Context, path string, args, env []string, limit time.D
 		stop(cmd.Process.Pid, done)
 		return nil, ctx.Err()
 	}
-	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the group is there as long as the grandchild is
-	}
-	if err == nil {
-		return out.Bytes(), nil
-	}
-	if errors.Is(err, errTooLong) {
+	switch {
+	case err == nil:
+		return out.buf.Bytes(), nil
+	case out.buf.Len() == out.max:
 		return nil, &HelperError{path, errTooLong.Error()}
 	}
-	return nil, failure(path, err, errs.String())
+	return nil, failure(path, err, errs.buf.String())
+}
+
+// wait waits for the child's end, and then ends what it left behind. The child is not reaped before that:
+// while it is a zombie, nobody else can have its number.
+func wait(cmd *exec.Cmd) error {
+	for {
+		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	return cmd.Wait()
 }
 
 // stop kills the whole group and waits a little for its end.
@@ -96,7 +109,7 @@ func startFailure(err error) string {
 	return err.Error()
 }
 
-var undefined = regexp.MustCompile(`undefined symbol: ([A-Za-z0-9_]{1,128})`)
+var undefined = lazyregexp.New(`undefined symbol: ([A-Za-z0-9_]{1,128})`)
 
 // failure says why a child failed, from its end and its last words.
 func failure(path string, err error, said string) error {
@@ -111,5 +124,3 @@ func failure(path string, err error, said string) error {
 	}
 	return &HelperError{path, why}
 }
-
-var _ io.Writer = (*bounded)(nil)

@@ -6,12 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/lazyregexp"
 )
 
 // Present tells whether the machine can have a GPU that works: a node or a module is there.
@@ -44,9 +44,9 @@ func read(path string) string {
 }
 
 var (
-	versionForm = regexp.MustCompile(`^[0-9]{2,4}(\.[0-9]{1,4}){1,3}$`)
-	bdfForm     = regexp.MustCompile(`^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
-	uuidForm    = regexp.MustCompile(`^GPU-[0-9A-Za-z-]{1,64}$`)
+	versionForm = lazyregexp.New(`^[0-9]{2,4}(\.[0-9]{1,4}){1,3}$`)
+	bdfForm     = lazyregexp.New(`^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
+	uuidForm    = lazyregexp.New(`^GPU-[0-9A-Za-z-]{1,64}$`)
 )
 
 // Module is the version of the loaded kernel module, "" if there is none or it cannot be read, and whether

@@ -15,7 +15,7 @@ const helperName = "sandbox-gpu-probe"
 // libexec folder of an installation, on PATH. "" is not found.
 func FindHelper() string {
 	if p := os.Getenv(HelperVar); p != "" {
-		return p
+		return absolute(p)
 	}
 	if exe, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(exe); err == nil {
@@ -32,6 +32,23 @@ func FindHelper() string {
 		return p
 	}
 	return ""
+}
+
+// absolute makes a path or a name on PATH independent of the folder that the child starts in. What cannot
+// be found stays as it is, for the error to name it.
+func absolute(p string) string {
+	if p == NoHelper {
+		return p
+	}
+	if filepath.Base(p) == p {
+		if found, err := exec.LookPath(p); err == nil {
+			return found
+		}
+	}
+	if a, err := filepath.Abs(p); err == nil {
+		return a
+	}
+	return p
 }
 
 // childEnv is the child's environment: nothing of the caller's, whose LD_PRELOAD and the like are meant for

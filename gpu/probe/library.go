@@ -1,9 +1,11 @@
 package probe
 
 import (
+	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
-	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
@@ -18,34 +20,39 @@ func folders() []string {
 	}
 }
 
+// existing gives those that are there, without looking further than asked.
+func existing(r gpu.Roots) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, pattern := range folders() {
+			dirs, _ := fs.Glob(os.DirFS(r.FS), pattern)
+			for _, dir := range dirs {
+				if !yield(filepath.Join(r.FS, dir)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Library is the path of the libnvidia-ml that fits the module, else of any; "" leaves the search to the
 // dynamic linker, which knows more places than we do on the machine's own file system. An old version
 // that still lies beside a new one is taken when the module is the old one.
 func Library(r gpu.Roots, module string) string {
-	any := ""
-	for _, dir := range existing(r) {
+	other := ""
+	for dir := range existing(r) {
 		if module != "" {
 			if p := filepath.Join(dir, "libnvidia-ml.so."+module); isFile(p) {
 				return p
 			}
 		}
-		if p := filepath.Join(dir, "libnvidia-ml.so.1"); any == "" && isFile(p) {
-			any = p
+		if p := filepath.Join(dir, "libnvidia-ml.so.1"); other == "" && isFile(p) {
+			other = p
 		}
 	}
-	if filepath.Clean(r.FS) == "/" && !strings.HasPrefix(any, "/usr/lib/wsl/") {
+	if filepath.Clean(r.FS) == "/" && !strings.HasPrefix(other, "/usr/lib/wsl/") {
 		return ""
 	}
-	return any
-}
-
-func existing(r gpu.Roots) []string {
-	var out []string
-	for _, pattern := range folders() {
-		dirs, _ := filepath.Glob(filepath.Join(r.FS, pattern))
-		out = append(out, dirs...)
-	}
-	return out
+	return other
 }
 
 func isFile(p string) bool {
@@ -56,24 +63,32 @@ func isFile(p string) bool {
 // libraryVersion is the version of the driver's libraries on disk: the module's if they have it, else the
 // highest. "" if none was found, as with WSL, whose files have no version in their names.
 func libraryVersion(r gpu.Roots, module string) string {
-	var versions []string
-	for _, dir := range existing(r) {
+	best := ""
+	for dir := range existing(r) {
 		for _, name := range []string{"libnvidia-ml.so.", "libcuda.so."} {
-			files, _ := filepath.Glob(filepath.Join(dir, name+"*"))
+			if module != "" && isFile(filepath.Join(dir, name+module)) {
+				return module
+			}
+			files, _ := fs.Glob(os.DirFS(dir), name+"*")
 			for _, f := range files {
-				v := strings.TrimPrefix(filepath.Base(f), name)
-				if v == module && v != "" {
-					return v
-				}
-				if versionForm.MatchString(v) {
-					versions = append(versions, v)
+				if v := strings.TrimPrefix(f, name); versionForm.MatchString(v) && older(best, v) {
+					best = v
 				}
 			}
 		}
 	}
-	if len(versions) == 0 {
-		return ""
+	return best
+}
+
+// older compares driver versions: 580.95.05 is older than 580.105.08.
+func older(a, b string) bool {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(x), len(y)) {
+		m, _ := strconv.Atoi(x[i])
+		n, _ := strconv.Atoi(y[i])
+		if m != n {
+			return m < n
+		}
 	}
-	sort.Strings(versions)
-	return versions[len(versions)-1]
+	return len(x) < len(y)
 }

@@ -27,7 +27,8 @@ type Options struct {
 
 // Probe says what the machine has. Without any driver that is an inventory with Source "none" and no
 // error. Errors are *[MismatchError], *[PermissionError], *[NoNodeError], *[NoUVMError] and *[NVMLError],
-// or that of ctx. It changes nothing on the machine.
+// or that of ctx.
+// It changes nothing on the machine, but for what NVML does when root asks it: make missing device nodes.
 func Probe(ctx context.Context, o Options) (gpu.Inventory, error) {
 	if o.Roots == (gpu.Roots{}) {
 		o.Roots = gpu.HostRoots()
@@ -177,13 +178,19 @@ func (p *probing) judge(refused error) error {
 	if errors.As(refused, &e) {
 		code = e.Code
 	}
-	lib := libraryVersion(p.Roots, p.module)
 	switch {
-	case code == codeMismatch, refused == nil && p.inv.Source == "procfs" && p.module != "" && lib != "" && lib != p.module:
-		return &MismatchError{Module: p.module, Library: lib}
-	case denied != nil:
+	case code == codeMismatch:
+		return &MismatchError{Module: p.module, Library: libraryVersion(p.Roots, p.module)}
+	case refused == nil && p.inv.Source == "procfs" && p.module != "":
+		// Nobody has tried whether they fit, so the names of the files decide.
+		if lib := libraryVersion(p.Roots, p.module); lib != "" && lib != p.module {
+			return &MismatchError{Module: p.module, Library: lib}
+		}
+	}
+	if denied != nil {
 		return denied
-	case refused != nil:
+	}
+	if refused != nil {
 		return refused
 	}
 	for _, d := range p.inv.Devices {

@@ -3,9 +3,7 @@ package gputest
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"runtime"
-	"strconv"
 )
 
 // ELF describes a small shared library or program. What [ELF.Bytes] makes of it is loaded and run by the
@@ -97,7 +95,6 @@ type writer struct {
 	arch
 	strs     []byte
 	sections []*section
-	dynamic  [][2]int
 }
 
 func (w *writer) str(s string) int {
@@ -152,8 +149,11 @@ func elfHash(s string) int {
 	return int(h)
 }
 
-// versions is .gnu.version_r: one need, that of libc.
+// versions is .gnu.version_r: one need, that of libc; nil without one.
 func (w *writer) versions() []byte {
+	if w.Glibc == "" {
+		return nil
+	}
 	var b bytes.Buffer
 	name := "GLIBC_" + w.Glibc
 	half(&b, 1, 1)
@@ -209,13 +209,4 @@ func (w *writer) text() []byte {
 		text = append(text, 0)
 	}
 	return append(text, w.say(len(text), len(w.Says))...)
-}
-
-// MustGlibc is a check for tables: the two numbers of "2.17".
-func MustGlibc(v string) [2]int {
-	var out [2]int
-	if _, err := fmt.Sscanf(v, "%d.%d", &out[0], &out[1]); err != nil {
-		panic("gputest: glibc version " + strconv.Quote(v))
-	}
-	return out
 }

@@ -78,6 +78,13 @@ func (m *Machine) WriteConf(t testing.TB) {
 	}
 }
 
+// Lose makes GPUs fall off the bus: NVML answers 15 for them from now on.
+func (m *Machine) Lose(t testing.TB, indexes ...int) {
+	t.Helper()
+	m.lost = indexes
+	m.WriteConf(t)
+}
+
 func (m *Machine) describe() string {
 	var b strings.Builder
 	inv := m.Hardware

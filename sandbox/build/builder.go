@@ -27,6 +27,7 @@ type Builder struct {
 	Dir     string            // the project's folder
 	Environ map[string]string // the caller's, for PIP_, UV_ and proxy variables
 	Offline bool
+	Consent func() error // asked before a step runs with a network; nil: it may
 
 	Report progress.Report
 	Notice func(string)

@@ -31,6 +31,11 @@ func (b *Builder) addSteps(ctx context.Context, env *Env, sec *envfile.Section, 
 		if err != nil {
 			return err
 		}
+		if _, there := b.Store.Layer(name); !there && s.Network && b.Consent != nil {
+			if err := b.Consent(); err != nil {
+				return err
+			}
+		}
 		err = b.make(ctx, env, name, why, func(dir string) error { return b.step(ctx, env, sec, s, epoch, dir) })
 		if err != nil {
 			return err

@@ -34,18 +34,39 @@ func (p *Project) consent(c *Compiled) error {
 	if c.Wants == "" {
 		return nil
 	}
-	t, err := p.Trust()
-	if err != nil {
+	if ok, err := p.agreed(c.Wants); ok || err != nil {
 		return err
-	}
-	if t != nil && t.Project == p.Dir && (t.Own || slices.Contains(t.Wants, c.Wants)) {
-		return nil
 	}
 	if p.Options.Stranger {
 		// Each thing is granted on the command line, or not at all.
 		return p.granted(c)
 	}
-	return hint.With(fmt.Errorf("%w: %s", ErrConsent, c.Asks), "see and allow them with `sandbox trust`")
+	return notAgreed(c.Asks)
+}
+
+// agreed tells whether the user has agreed to exactly these wants.
+func (p *Project) agreed(wants string) (bool, error) {
+	t, err := p.Trust()
+	return t != nil && t.Project == p.Dir && (t.Own || slices.Contains(t.Wants, wants)), err
+}
+
+func notAgreed(asks string) error {
+	return hint.With(fmt.Errorf("%w: %s", ErrConsent, asks), "see and allow them with `sandbox trust`")
+}
+
+// ConsentToNetwork refuses what would run with a network while the environment is built, before there is
+// anything to run, until the user has agreed to wants, which are asks in words.
+func (p *Project) ConsentToNetwork(wants, asks string) error {
+	ok, err := p.agreed(wants)
+	switch {
+	case ok || err != nil:
+		return err
+	case !p.Options.Stranger:
+		return notAgreed(asks)
+	case p.Options.Network == "host":
+		return nil
+	}
+	return hint.With(fmt.Errorf("%w: %s", ErrConsent, asks), "grant it with --network host")
 }
 
 // granted checks that every required need of a stranger's code was given on the command line.
@@ -57,6 +78,13 @@ func (p *Project) granted(c *Compiled) error {
 		}
 	}
 	c.Env.Pass = nil
+	for name, t := range c.Tasks {
+		if t.Task.Env != nil {
+			e := *t.Task.Env
+			e.Pass, t.Task.Env = nil, &e
+			c.Tasks[name] = t
+		}
+	}
 	if len(missing) == 0 {
 		return nil
 	}

@@ -15,7 +15,8 @@
  * FAKE_NVML_INIT_RC and FAKE_NVML_HANG override the file. Only the ABI (names, layouts, numbers) follows nvml.h.
  *
  * What an old driver lacks is left out by -DDRIVER=470 (510 and later have everything here); -DNO_MIG, -DNO_P2P,
- * -DNO_PROCESSES, -DNO_MODES, -DNO_MEMORY, -DNO_COUNT and -DNO_INIT leave out more than any driver did.
+ * -DNO_PROCESSES, -DNO_MODES, -DNO_MEMORY, -DNO_COUNT and -DNO_INIT leave out more than any driver did;
+ * -DNO_SLICE_NAMES: slices have the names of their GPUs.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -175,7 +176,11 @@ rc_t nvmlDeviceGetHandleByPciBusId_v2(const char *b, dev_t_ **d) {
 rc_t nvmlDeviceGetUUID(dev_t_ *d, char *u, unsigned n) { ALIVE(d); return put(u, n, d->uuid); }
 rc_t nvmlDeviceGetIndex(dev_t_ *d, unsigned *i) { ALIVE(d); *i = (unsigned)(d->mig < 0 ? d->gpu : d->mig); return OK; }
 rc_t nvmlDeviceGetMinorNumber(dev_t_ *d, unsigned *m) { ALIVE(d); if (d->minor < 0) return NOTSUP; *m = (unsigned)d->minor; return OK; }
+#ifdef NO_SLICE_NAMES
+rc_t nvmlDeviceGetName(dev_t_ *d, char *s, unsigned n) { ALIVE(d); return put(s, n, gpus[d->gpu].name); }
+#else
 rc_t nvmlDeviceGetName(dev_t_ *d, char *s, unsigned n) { ALIVE(d); return put(s, n, d->name); }
+#endif
 rc_t nvmlDeviceGetBrand(dev_t_ *d, unsigned *b) { ALIVE(d); *b = 14; return OK; }
 rc_t nvmlDeviceGetArchitecture(dev_t_ *d, unsigned *a) { ALIVE(d); *a = d->major_cc >= 9 ? 9 : d->major_cc == 8 ? 7 : 6; return OK; }
 rc_t nvmlDeviceGetCudaComputeCapability(dev_t_ *d, int *maj, int *min) {
