@@ -24,12 +24,19 @@ var built sync.Map
 // NeedCompiler skips the test without gcc; where conditions must hold, as in CI, it fails.
 func NeedCompiler(t testing.TB) {
 	t.Helper()
-	if _, err := exec.LookPath("gcc"); err != nil {
-		if os.Getenv(testenv.MustVar) != "" {
-			t.Fatal(err)
-		}
+	need(t, "gcc")
+}
+
+func need(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil && os.Getenv(testenv.MustVar) != "" {
+		t.Fatal(err)
+	}
+	if err != nil {
 		t.Skip(err)
 	}
+	return path
 }
 
 // NVML compiles the fake libnvidia-ml and returns its bytes. Defines are as fake_nvml.c has them:
