@@ -2,6 +2,9 @@
 // {"error": {"code": 18, "text": "…"}} with NVML's code. It is a program of its own because NVIDIA's
 // library needs the dynamic linker, and because the library may hang, or end the process.
 //
+// It runs on the glibc that it was built on and on newer ones: 2.34 and up if built on Debian 12. A build on
+// an older distribution serves older machines too.
+//
 // Start with main; package gpu/probe runs it, and adds what procfs and sysfs know.
 package main
 

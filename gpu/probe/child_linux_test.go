@@ -133,7 +133,7 @@ func TestEnvironmentOfTheChild(t *testing.T) {
 		m := gputest.New(t, name)
 		out := filepath.Join(t.TempDir(), "env")
 		h := script(t, `{ env | grep -v -e '^PWD=' -e '^_=' -e '^OLDPWD=' -e '^SHLVL=' | sort; echo "FOLDER=$(pwd)"; echo "ARGS=$*"; } > `+out+"\n")
-		_, err := probe.Probe(context.Background(), probe.Options{Roots: m.Roots, Helper: h})
+		_, err := probe.Probe(context.Background(), probe.Options{Roots: m.Roots, Helper: h, Environ: []string{"LD_PRELOAD=/nonexistent/evil.so", "SECRET=y"}})
 		if err != nil {
 			t.Fatal(err)
 		}

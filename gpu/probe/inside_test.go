@@ -177,12 +177,12 @@ func TestHelperIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", "/nonexistent:"+dir)
-	if got := FindHelper(); got != path {
+	if got := FindHelper(nil); got != path {
 		t.Errorf("PATH: %q", got)
 	}
 	for value, want := range map[string]string{"/x/y": "/x/y", NoHelper: NoHelper, helperName: path, "./here": ""} {
 		t.Setenv(HelperVar, value)
-		got := FindHelper()
+		got := FindHelper(nil)
 		if want == "" {
 			if !filepath.IsAbs(got) || filepath.Base(got) != "here" {
 				t.Errorf("%s: %q", value, got)
@@ -192,9 +192,13 @@ func TestHelperIsFound(t *testing.T) {
 		}
 	}
 	t.Setenv(HelperVar, "")
-	t.Setenv("PATH", "/nonexistent")
-	if got := FindHelper(); got != "" {
+	t.Chdir(dir)
+	t.Setenv("PATH", "/nonexistent:.:")
+	if got := FindHelper(nil); got != "" {
 		t.Errorf("nowhere: %q", got)
+	}
+	if got := FindHelper([]string{HelperVar + "=/x", HelperVar + "=/given"}); got != "/given" {
+		t.Errorf("given: %q", got)
 	}
 }
 

@@ -49,6 +49,7 @@ func helper(t testing.TB) string {
 	if path := os.Getenv(builtHelper); path != "" {
 		return path
 	}
+	gputest.NeedCompiler(t)
 	path, err := buildHelper()
 	if err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func TestReturnCodes(t *testing.T) {
 		77:  {&probe.NVMLError{}, "NVML: unknown code (error 77)"},
 	} {
 		o, _ := options(t, m)
-		o.Environ = []string{fmt.Sprint("FAKE_NVML_INIT_RC=", code)}
+		m.Refuse(t, code)
 		inv, err := probe.Probe(context.Background(), o)
 		if reflect.TypeOf(err) != reflect.TypeOf(want.err) || !strings.Contains(fmt.Sprint(err), want.says) {
 			t.Errorf("%d: %T %v, want %q", code, err, err, want.says)
@@ -143,7 +143,7 @@ func TestHangs(t *testing.T) {
 	for _, where := range []string{"init", "count", "memory"} {
 		o, p := options(t, m)
 		o.Timeout = 500 * time.Millisecond
-		o.Environ = []string{"FAKE_NVML_HANG=" + where}
+		m.Hang(t, where)
 		inv, err := probe.Probe(context.Background(), o)
 		var timeout *probe.TimeoutError
 		if err != nil || len(inv.Devices) != 2 || len(p.list) != 1 || !errors.As(p.list[0], &timeout) || timeout.After != o.Timeout {
@@ -173,5 +173,19 @@ func TestAllLost(t *testing.T) {
 	}
 	if len(p.list) != 2 {
 		t.Errorf("%v", p.list)
+	}
+}
+
+// The memory of a GPU in MIG mode may be kept from ordinary users, and memory that a CPU shares is not
+// counted: that GPU is fine. One that is lost in the middle of the questions is not.
+func TestMemoryIsNotTold(t *testing.T) {
+	for code, says := range map[int]string{3: "", 4: "", 15: "GPU is lost (NVML error 15)", 16: "GPU requires a reset (NVML error 16)", 999: "unknown error (NVML error 999)"} {
+		m := gputest.New(t, "gke")
+		m.BuildNVML(t)
+		m.Append(t, m.LibDir+"/fake_nvml.conf", fmt.Sprintf("memory 1 %d\n", code))
+		inv, _ := run(t, m)
+		if d := inv.Devices[1]; d.Memory != (gpu.Memory{}) || d.Error != says || d.UUID == "" || inv.Devices[0].Error != "" {
+			t.Errorf("%d: %+v", code, inv.Devices)
+		}
 	}
 }

@@ -20,7 +20,7 @@ type Options struct {
 	Roots   gpu.Roots     // zero: those of the host
 	Helper  string        // path of sandbox-gpu-probe; "": FindHelper; NoHelper: do not ask NVML
 	Timeout time.Duration // for the child; 0: 5 s
-	Environ []string      // added to the child's environment, which else has next to nothing
+	Environ []string      // where FindHelper looks for HelperVar and PATH; nil: this process's. None of it reaches the child
 	Problem func(error)   // gets each problem that is only a warning, typed
 	Log     *slog.Logger
 }
@@ -106,7 +106,7 @@ func (p *probing) ask(ctx context.Context) error {
 func (p *probing) askNVML(ctx context.Context) (gpu.Inventory, error) {
 	helper := p.Helper
 	if helper == "" {
-		helper = FindHelper()
+		helper = FindHelper(p.Environ)
 	}
 	if helper == "" || helper == NoHelper {
 		return gpu.Inventory{}, &NoHelperError{}
@@ -117,7 +117,7 @@ func (p *probing) askNVML(ctx context.Context) (gpu.Inventory, error) {
 		args = []string{"--library", library}
 	}
 	start := time.Now()
-	out, err := runChild(ctx, helper, args, childEnv(p.wsl, library, p.Environ), p.Timeout)
+	out, err := runChild(ctx, helper, args, childEnv(p.wsl, library), p.Timeout)
 	p.Log.Debug("gpu probe", "helper", helper, "library", library, "took", time.Since(start), "err", err)
 	if err != nil {
 		return gpu.Inventory{}, err

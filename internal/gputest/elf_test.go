@@ -48,10 +48,7 @@ func TestELFIsRead(t *testing.T) {
 
 // The real dynamic linker takes them: python's ctypes is dlopen and dlsym.
 func TestLinkerLoadsELF(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip(err)
-	}
+	python := need(t, "python3")
 	load := func(path, call string) (string, error) {
 		out, err := exec.Command(python, "-c", "import ctypes,sys; l=ctypes.CDLL(sys.argv[1]); print('got', getattr(l, sys.argv[2])(1, 2))", path, call).CombinedOutput()
 		return string(out), err

@@ -161,3 +161,13 @@ func (m *Machine) Write(t testing.TB, name, content string) {
 		t.Fatal(err)
 	}
 }
+
+// Append adds to the end of a file of the machine.
+func (m *Machine) Append(t testing.TB, name, content string) {
+	t.Helper()
+	b, err := os.ReadFile(m.Path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Write(t, name, string(b)+content)
+}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 
 //go:embed testdata/fake_nvml.c
@@ -20,10 +21,29 @@ var source []byte
 // built keeps libraries of this process by their defines: one compiler run each.
 var built sync.Map
 
+// NeedCompiler skips the test without gcc; where conditions must hold, as in CI, it fails.
+func NeedCompiler(t testing.TB) {
+	t.Helper()
+	need(t, "gcc")
+}
+
+func need(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil && os.Getenv(testenv.MustVar) != "" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
 // NVML compiles the fake libnvidia-ml and returns its bytes. Defines are as fake_nvml.c has them:
-// "DRIVER=470", "NO_MIG". It fails the test without gcc.
+// "DRIVER=470", "NO_MIG". It takes gcc: see [NeedCompiler].
 func NVML(t testing.TB, defines ...string) []byte {
 	t.Helper()
+	NeedCompiler(t)
 	build := func() ([]byte, error) {
 		dir := t.TempDir()
 		src, out := filepath.Join(dir, "fake_nvml.c"), filepath.Join(dir, "lib.so")
@@ -82,6 +102,20 @@ func (m *Machine) WriteConf(t testing.TB) {
 func (m *Machine) Lose(t testing.TB, indexes ...int) {
 	t.Helper()
 	m.lost = indexes
+	m.WriteConf(t)
+}
+
+// Refuse makes nvmlInit answer a code: 9, 18, 4, 999; 0 is success.
+func (m *Machine) Refuse(t testing.TB, code int) {
+	t.Helper()
+	m.init = code
+	m.WriteConf(t)
+}
+
+// Hang makes NVML sleep for ever: in "init", "count" or "memory"; "" is not any more.
+func (m *Machine) Hang(t testing.TB, where string) {
+	t.Helper()
+	m.hang = where
 	m.WriteConf(t)
 }
 

@@ -119,9 +119,10 @@ func (r *reader) device(i int) (gpu.Device, nvml.Device) {
 			d.CC = gpu.CC{major, minor}
 		}
 	}
-	var rcm nvml.Return
-	d.Memory, rcm = r.memory(h)
-	keep(rcm)
+	// An ordinary user may be refused the memory of a GPU in MIG mode, which is no fault of the GPU.
+	if d.Memory, rc = r.memory(h); rc != nvml.ERROR_NO_PERMISSION {
+		keep(rc)
+	}
 	d.Processes = r.processes(h)
 	r.modes(&d, h)
 	r.slices(&d, h)
