@@ -5,7 +5,7 @@ FUZZTIME ?= 30s
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test test-all lint bench fuzz cover clean install
+.PHONY: help build demo test test-all lint gpu-check oracle bench fuzz cover clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ lint: ## gofmt, vet (also for macOS), staticcheck
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+gpu-check: build ## prove on a machine with an NVIDIA GPU, without a network, that GPUs work: docs/gpu.md
+	bench/gpu-check
+
+oracle: ## our choice of a driver's files beside that of NVIDIA's own tool, as root
+	cd tools/oracle && CGO_ENABLED=1 $(GO) test -count=1 ./...
 
 bench: build ## speed beside the peers, as in docs/benchmarks.md
 	bench/run

@@ -51,7 +51,7 @@ func (e *NeedProblems) Unwrap() []error {
 	var out []error
 	for _, p := range e.Problems {
 		for _, w := range p.Ways {
-			out = append(out, hint.With(errWay, w))
+			out = append(out, hint.With(errWay, "works here: "+w))
 		}
 	}
 	return append(out, hint.With(errWay, "--skip-checks starts it nevertheless"))
@@ -104,7 +104,7 @@ func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Input
 				return nil, err
 			}
 			c.Release = func() {}
-			m.notice("runs on the processor: %v", err)
+			m.notice("runs on the processor: %v", onProcessor(err))
 		}
 	}
 	if len(g.Ops) > 0 || len(g.Env) > 0 || g.Lower != "" {
@@ -251,4 +251,13 @@ func environList(env map[string]string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// onProcessor is err as the reason for going on without.
+func onProcessor(err error) error {
+	var none *NoGPUError
+	if errors.As(err, &none) {
+		return errors.New("this machine has no GPU")
+	}
+	return err
 }

@@ -50,6 +50,10 @@ func (m *Manager) inject(ctx context.Context, w launch.GPUWant, r gpu.Request, i
 	}
 	facts := m.imageFacts(in.Env.Lowers, &inputs.Image)
 	inputs.Facts = &facts
+	if in.Sandbox.Upper != "" {
+		_, err := os.Lstat(filepath.Join(in.Sandbox.Upper, "etc/ld.so.cache"))
+		inputs.OwnCache = err == nil
+	}
 	i, err := inject.Plan(inputs)
 	var missing *inject.NodeError
 	if errors.As(err, &missing) && missing.Missing && modprobe(ctx, picks) {

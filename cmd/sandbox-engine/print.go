@@ -41,7 +41,10 @@ func (a *app) printPlan(s *spec.Spec) {
 	}
 	w.Flush()
 	a.printf("  %s  writable\n\noperations, in order\n", s.Root.Upper)
-	for _, op := range s.Ops {
+	for i, op := range s.Ops {
+		if placeholder(s.Ops, i) {
+			continue
+		}
 		from := op.Source
 		if from != "" {
 			from += " → "
@@ -80,4 +83,14 @@ func short(digest string) string {
 		hex = hex[:12]
 	}
 	return hex
+}
+
+// placeholder tells whether an operation only makes what the next one mounts onto.
+func placeholder(ops []spec.Op, i int) bool {
+	op := ops[i]
+	if op.Kind != spec.Dir && (op.Kind != spec.File || op.Content != "") || i+1 == len(ops) {
+		return false
+	}
+	next := ops[i+1]
+	return next.Target == op.Target && (next.Kind == spec.Bind || next.Kind == spec.Tmpfs || next.Kind == spec.Devpts || next.Kind == spec.Mqueue)
 }

@@ -10,7 +10,7 @@ import (
 
 	specs "tags.cncf.io/container-device-interface/specs-go"
 
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/driver"
 	"github.com/4cc2e759/sandbox/gpu/driver/ldcache"
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

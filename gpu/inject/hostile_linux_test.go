@@ -10,7 +10,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/driver/ldcache"
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 )
 
 func TestHostileImages(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/gpu"
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/testenv"
 )

@@ -9,7 +9,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/driver"
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
 

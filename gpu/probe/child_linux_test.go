@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/gpu/probe"
-	"github.com/4cc2e759/sandbox/internal/gputest"
 )
 
 // with probes a machine with another helper; what comes back is procfs's inventory and the one problem.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/gpu/probe"
-	"github.com/4cc2e759/sandbox/internal/gputest"
 )
 
 // builtHelper names the variable by which tests run as another user find the helper that root built.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/gpu/probe"
-	"github.com/4cc2e759/sandbox/internal/gputest"
 )
 
 // run probes a machine and wants no error.

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 	"github.com/4cc2e759/sandbox/gpu/probe"
-	"github.com/4cc2e759/sandbox/internal/gputest"
 	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 

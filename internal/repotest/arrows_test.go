@@ -42,7 +42,7 @@ func TestArrowsPointOneWay(t *testing.T) {
 var homes = []struct{ library, home, why string }{
 	{"github.com/spf13/", "cmd/", "the command line is thin and on top"},
 	{"github.com/google/go-containerregistry/", "images/", "no type of a registry library leaves images"},
-	{"github.com/NVIDIA/go-nvml", "cmd/sandbox-gpu-probe", "it needs the dynamic linker, and a missing symbol kills the process"},
+	{"github.com/NVIDIA/go-nvml", "gpu/probe/nvml", "it needs the dynamic linker, and a missing symbol kills the process"},
 	{"github.com/vbauerster/mpb", "cmd/", "libraries report progress, the command draws it"},
 }
 
@@ -142,11 +142,11 @@ func TestEnvfileIsPure(t *testing.T) {
 
 func TestTestPackagesStayInTests(t *testing.T) {
 	for _, p := range packages(t) {
-		if p.Path == "internal/testenv" || p.Path == "internal/registrytest" {
+		if p.Path == "internal/testenv" || p.Path == "internal/registrytest" || p.Path == "gpu/gputest" {
 			continue
 		}
 		for _, imp := range p.Imports {
-			if imp == module+"/internal/testenv" || imp == module+"/internal/registrytest" || imp == "testing" || strings.HasPrefix(imp, "github.com/rogpeppe/go-internal") {
+			if imp == module+"/internal/testenv" || imp == module+"/internal/registrytest" || imp == module+"/gpu/gputest" || imp == "testing" || strings.HasPrefix(imp, "github.com/rogpeppe/go-internal") {
 				t.Errorf("%s imports %s outside of its tests", p.Path, imp)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"tags.cncf.io/container-device-interface/specs-go"
 
-	"github.com/4cc2e759/sandbox/internal/gputest"
+	"github.com/4cc2e759/sandbox/gpu/gputest"
 )
 
 // choice is what somebody puts into a container.
