@@ -31,7 +31,7 @@ func (s shared) setup(e *testscript.Env) error {
 		"STORE="+filepath.Join(home, ".local/share/sandbox"),
 		"EXAMPLES="+filepath.Join(s.dir, "examples"), "REPO="+filepath.Join(s.dir, "repo"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",
-		"CACHE="+s.cache, allVar+"="+os.Getenv(allVar))
+		"CACHE="+s.cache, allVar+"="+os.Getenv(allVar), seedVar+"="+os.Getenv(seedVar))
 	e.Setenv("PATH", filepath.Join(s.dir, "bin")+":"+e.Getenv("PATH"))
 	if d := os.Getenv("GOCOVERDIR"); d != "" {
 		e.Setenv("GOCOVERDIR", d)

@@ -21,6 +21,7 @@ const (
 	sharedVar = "SANDBOX_TEST_SHARED" // a folder that everybody can read: bin/ scripts/ examples/
 	cacheVar  = "SANDBOX_TEST_CACHE"  // a store of downloads only, which the first user fills
 	allVar    = "SANDBOX_TEST_ALL"    // if set, every user runs the long scripts too
+	seedVar   = "SANDBOX_TEST_SEED"   // what a script that says its seed goes by, to repeat it
 )
 
 // TestScripts runs testdata/script as whoever runs the tests: testdata/script/README.md says how one
@@ -47,7 +48,7 @@ func TestScriptsAs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := testenv.As(t, name)
 			cmd := u.Command(filepath.Join(s.dir, "bin", "script.test"), "-test.run=^TestScripts$", "-test.v", "-test.timeout=30m")
-			cmd.Env = append(cmd.Env, sharedVar+"="+s.dir, cacheVar+"="+s.cache, allVar+"="+os.Getenv(allVar), testenv.MustVar+"="+mustOf(name))
+			cmd.Env = append(cmd.Env, sharedVar+"="+s.dir, cacheVar+"="+s.cache, allVar+"="+os.Getenv(allVar), seedVar+"="+os.Getenv(seedVar), testenv.MustVar+"="+mustOf(name))
 			if only := os.Getenv("SANDBOX_TEST_SCRIPT"); only != "" {
 				cmd.Env = append(cmd.Env, "SANDBOX_TEST_SCRIPT="+only)
 			}
