@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type Limits struct {
 type UnpackOptions struct {
 	Limits Limits
 	Skip   func(name string) bool // entries that are not written, by their path below the root
+	Plain  *os.File               // an empty file that gets the .deb again, with nothing in it compressed; nil = nobody needs it
 }
 
 func (l Limits) orDefault() Limits {

@@ -24,7 +24,7 @@ func Unpack(deb io.Reader, root *os.File, o UnpackOptions) ([]Entry, error) {
 	defer u.close()
 	defer runtime.KeepAlive(root) // else it may be closed while we use its number
 	var out []Entry
-	err := members(deb, func(name string, r io.Reader) error {
+	err := members(deb, plain(o, func(name string, r io.Reader) error {
 		if name != "data" {
 			return nil
 		}
@@ -38,7 +38,7 @@ func Unpack(deb io.Reader, root *os.File, o UnpackOptions) ([]Entry, error) {
 			}
 			return u.entry(h, name, body)
 		})
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}

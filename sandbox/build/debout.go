@@ -51,7 +51,7 @@ func around(lines []string) []string {
 		}
 	}
 	if out == nil {
-		out = lines
+		return lines[max(0, len(lines)-most):]
 	}
-	return out[max(0, len(out)-most):]
+	return out[:min(len(out), most)] // what comes later mostly follows from the first
 }

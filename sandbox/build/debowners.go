@@ -91,17 +91,21 @@ func readTars(r io.Reader) map[string]tarOwner {
 				return owners
 			}
 			name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
-			if len(owners) >= maxOwners {
-				continue // nothing real has so many
-			}
-			if h.Uid == 0 && h.Gid == 0 && root(h.Uname) && root(h.Gname) {
-				delete(owners, name)
-				continue
-			}
-			owners[name] = tarOwner{h.Uid, h.Gid, h.Uname, h.Gname}
+			noteOwner(owners, name, tarOwner{h.Uid, h.Gid, h.Uname, h.Gname})
 		}
 	}
 	return owners
+}
+
+// noteOwner keeps an owner who is not root; the last package that has a path counts.
+func noteOwner(owners map[string]tarOwner, name string, o tarOwner) {
+	switch {
+	case len(owners) >= maxOwners: // nothing real has so many
+	case o.uid == 0 && o.gid == 0 && root(o.uname) && root(o.gname):
+		delete(owners, name)
+	default:
+		owners[name] = o
+	}
 }
 
 func root(name string) bool { return name == "" || name == "root" }

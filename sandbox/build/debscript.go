@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ const (
 	debsInside  = BoxRun + "/debs"
 	binInside   = BoxRun + "/bin"
 	tarsInside  = BoxRun + "/tars"
+	gateName    = "gate" // beside the .debs; no .deb has such a name
 	policyAsked = "/usr/sbin/policy-rc.d"
 )
 
@@ -38,6 +40,7 @@ const dpkgOptions = "--force-depends --force-confold --force-unsafe-io"
 type debBatch struct {
 	files []debFile
 	first []string // packages to configure before the others
+	gate  bool     // wait for a line from the gate before anything else
 }
 
 // debScript is the shell script that installs batches, one after the other.
@@ -47,6 +50,9 @@ func debScript(batches []debBatch) string {
 	for _, batch := range batches {
 		if len(batch.files) == 0 {
 			continue
+		}
+		if batch.gate {
+			b.WriteString("read -r go < " + gateName + "\n")
 		}
 		b.WriteString("dpkg " + dpkgOptions + " --unpack")
 		for _, f := range batch.files {
@@ -73,30 +79,62 @@ type dpkgRun struct {
 	aside   string   // for what is needed until the end
 	epoch   int64
 	notice  func(string)
+	ahead   *debAhead // inflates the .debs meanwhile and knows their owners; nil: dpkg inflates, we watch
 }
 
 func (r *dpkgRun) do(ctx context.Context) error {
-	watch, err := watchOwners(r.aside)
-	if err != nil {
-		return err
-	}
 	chowns := filepath.Join(r.aside, "chowns")
 	if err := os.WriteFile(chowns, nil, 0o600); err != nil {
-		watch.Close()
 		return err
 	}
-	r.box.Files = map[string]string{"install": debScript(r.batches), "bin/dpkg-deb": dpkgDebScript, "bin/chown": chownScript, "bin/chgrp": chownScript}
-	r.box.Binds = append(debBinds(r.files), BoxBind{Source: watch.path, Target: tarsInside, Write: true}, BoxBind{Source: chowns, Target: chownsInside, Write: true})
+	r.box.Files = map[string]string{"install": debScript(r.batches), "bin/chown": chownScript, "bin/chgrp": chownScript}
+	r.box.Binds = append(r.box.Binds, BoxBind{Source: chowns, Target: chownsInside, Write: true})
 	r.box.Binds = append(r.box.Binds, r.binds...)
 	r.box.Env = append(r.box.Env, "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch), "PYTHONDONTWRITEBYTECODE=1")
 	out := &tailWriter{max: 4 << 20}
 	r.box.Stdout, r.box.Stderr = out, out
-	err = r.box.Run(ctx, "/bin/sh", BoxRun+"/install")
-	owners := watch.Close()
+	install := r.watched
+	if r.ahead != nil {
+		install = r.inflated
+	}
+	owners, err := install(ctx)
 	if err != nil {
 		return dpkgError(err, out.String())
 	}
+	return r.finish(chowns, owners)
+}
+
+// watched has dpkg inflate what it unpacks, and reads along.
+func (r *dpkgRun) watched(ctx context.Context) (map[string]tarOwner, error) {
+	watch, err := watchOwners(r.aside)
+	if err != nil {
+		return nil, err
+	}
+	r.box.Files["bin/dpkg-deb"] = dpkgDebScript
+	r.box.Binds = append(append(debBinds(r.files), BoxBind{Source: watch.path, Target: tarsInside, Write: true}), r.box.Binds...)
+	err = r.box.Run(ctx, "/bin/sh", BoxRun+"/install")
+	return watch.Close(), err
+}
+
+// inflated runs dpkg on .debs that need no inflating any more.
+func (r *dpkgRun) inflated(ctx context.Context) (map[string]tarOwner, error) {
+	r.box.Binds = append([]BoxBind{{Source: r.ahead.dir, Target: debsInside}}, r.box.Binds...)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go r.ahead.open(fail)
+	err := r.box.Run(ctx, "/bin/sh", BoxRun+"/install")
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.ahead.owners(), nil
+}
+
+// finish makes a layer of what dpkg left.
+func (r *dpkgRun) finish(chowns string, owners map[string]tarOwner) error {
 	notes, err := tidyDebs(r.fs, r.epoch)
 	if err != nil {
 		return err
