@@ -1,7 +1,6 @@
 package deb
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 )
 
 // indexForms are the ways an index may be compressed, the cheapest to read first: inflating gzip
@@ -85,6 +84,9 @@ func inflateIndex(f *os.File, ext string, size int64) (string, error) {
 	return b.String(), nil
 }
 
+// maxWindow bounds the memory that inflating takes; xz -9 asks for 64 MiB.
+const maxWindow = 256 << 20
+
 // decompress reads what has been compressed the way that ext, a file name's end, says.
 func decompress(r io.Reader, ext string) (io.ReadCloser, error) {
 	switch ext {
@@ -93,13 +95,13 @@ func decompress(r io.Reader, ext string) (io.ReadCloser, error) {
 	case ".gz":
 		return gzip.NewReader(r)
 	case ".xz":
-		x, err := xz.NewReader(bufio.NewReaderSize(r, 1<<18))
+		x, err := xz.NewReader(r, maxWindow)
 		if err != nil {
 			return nil, err
 		}
 		return io.NopCloser(x), nil
 	case ".zst":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(256<<20))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
