@@ -8,9 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,48 +28,24 @@ func Link(wheels []Wheel, prefix, python string, o LinkOptions) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range t.folders() {
-		if err := makeDir(filepath.Join(prefix, d)); err != nil {
-			return err
-		}
-	}
-	dirs := make([]string, 0, len(t.dirs))
-	for d := range t.dirs {
-		dirs = append(dirs, d)
-	}
-	slices.Sort(dirs)
-	var next atomic.Int64
+	q := t.queue()
 	errs := make([]error, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
 			l := linker{wheels: wheels, prefix: prefix, mode: o.Mode}
-			for {
-				k := int(next.Add(1)) - 1
-				if k >= len(dirs) {
+			for dir, ok := q.next(); ok; dir, ok = q.next() {
+				folders := q.below[dir]
+				if errs[i] = l.fill(dir, folders, t.dirs[dir], q.add); errs[i] != nil {
+					q.stop()
 					return
 				}
-				if errs[i] = l.fill(dirs[k], t.dirs[dirs[k]]); errs[i] != nil {
-					next.Store(int64(len(dirs)))
-					return
-				}
+				q.done()
 			}
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// makeDir makes a folder with the same mode whatever the umask is.
-func makeDir(p string) error {
-	err := os.Mkdir(p, 0o755)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.Chmod(p, 0o755)
 }
 
 // linker fills folders. Each works by descriptors of the two folders: long paths would be walked
@@ -80,14 +54,47 @@ type linker struct {
 	wheels []Wheel
 	prefix string
 	mode   LinkMode
+	exact  bool // folders come out with the right mode: it has been looked at
 }
 
-func (l *linker) fill(dir string, files []placed) error {
+// fill makes what is in one folder of the prefix: first the folders, which others may fill from then
+// on, then the files.
+func (l *linker) fill(dir string, folders []string, files []placed, made func(dir string)) error {
 	to, err := openDir(filepath.Join(l.prefix, dir))
 	if err != nil {
 		return err
 	}
 	defer unix.Close(to)
+	for _, name := range folders {
+		if err := l.makeDir(to, name); err != nil {
+			return &os.PathError{Op: "mkdir", Path: filepath.Join(l.prefix, dir, name), Err: err}
+		}
+		made(path.Join(dir, name))
+	}
+	return l.files(to, dir, files)
+}
+
+// makeDir makes a folder with the same mode whatever the umask is. That cannot change meanwhile: if
+// the first folder is right, so are the others.
+func (l *linker) makeDir(at int, name string) error {
+	err := unix.Mkdirat(at, name, 0o755)
+	if err == unix.EEXIST {
+		return nil
+	}
+	if err != nil || l.exact {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if l.exact = st.Mode&0o7777 == 0o755; l.exact {
+		return nil
+	}
+	return unix.Fchmodat(at, name, 0o755, 0)
+}
+
+func (l *linker) files(to int, dir string, files []placed) (err error) {
 	from, at, of := -1, "", -1
 	defer func() {
 		if from >= 0 {
