@@ -71,6 +71,9 @@ func (b *Builder) addPython(ctx context.Context, env *Env, sec *envfile.Section,
 	for _, p := range pins {
 		env.Wheels = append(env.Wheels, p.SHA256)
 	}
+	for _, d := range debs { // see debPip
+		env.Wheels = append(env.Wheels, d.SHA256)
+	}
 	return nil
 }
 
@@ -88,13 +91,6 @@ func (b *Builder) wheels(ctx context.Context, env *Env, sec *envfile.Section, st
 			return nil, err
 		}
 	}
-	if len(debs) > 0 && !pip {
-		pin, err := b.debPip(ctx, env, sec, debs)
-		if err != nil {
-			return nil, err
-		}
-		pins = append(pins, pin)
-	}
 	missing, err := wheel.Missing(b.Store, pins)
 	if err != nil {
 		return nil, err
@@ -104,7 +100,12 @@ func (b *Builder) wheels(ctx context.Context, env *Env, sec *envfile.Section, st
 			return nil, err
 		}
 	}
-	return wheel.Prepare(ctx, b.Store, pins, b.Report)
+	wheels, err := wheel.Prepare(ctx, b.Store, pins, b.Report)
+	if err != nil || len(debs) == 0 || pip {
+		return wheels, err
+	}
+	w, err := b.debPip(ctx, env, sec, debs)
+	return append(wheels, w), err
 }
 
 func (b *Builder) fetchWheels(ctx context.Context, env *Env, missing []wheel.Pin) error {
@@ -123,21 +124,36 @@ func (b *Builder) fetchWheels(ctx context.Context, env *Env, missing []wheel.Pin
 	return wheel.Fetch(ctx, b.Fetch, b.Store, set, missing, b.Report)
 }
 
-// debPip is the wheel of pip in the pinned .deb.
-func (b *Builder) debPip(ctx context.Context, env *Env, sec *envfile.Section, debs []envfile.DebPin) (wheel.Pin, error) {
-	if err := b.fetchDebs(ctx, debs, sec.Image.Ref, env); err != nil {
-		return wheel.Pin{}, err
-	}
+// debPip is the wheel of pip in the pinned .deb, unpacked. It lies in the store under the digest of the
+// .deb: inflating that for every layer would take longer than linking all wheels.
+func (b *Builder) debPip(ctx context.Context, env *Env, sec *envfile.Section, debs []envfile.DebPin) (wheel.Wheel, error) {
+	w := wheel.Wheel{File: pipDeb}
 	d, err := store.FromHex(debs[0].SHA256)
 	if err != nil {
-		return wheel.Pin{}, err
+		return w, err
 	}
-	f, err := b.Store.OpenBlob(d)
-	if err != nil {
-		return wheel.Pin{}, err
+	if _, ok := b.Store.Wheel(d.Hex()); !ok {
+		if err := b.fetchDebs(ctx, debs, sec.Image.Ref, env); err != nil {
+			return w, err
+		}
 	}
-	defer f.Close()
-	return PipFromDeb(b.Store, f)
+	w.Dir, _, err = b.Store.MakeWheel(ctx, d.Hex(), func(dir string) error {
+		f, err := b.Store.OpenBlob(d)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		pin, err := PipFromDeb(b.Store, f)
+		if err != nil {
+			return err
+		}
+		file, err := b.Store.BlobPath(store.Digest("sha256:" + pin.SHA256))
+		if err != nil {
+			return err
+		}
+		return wheel.Unpack(file, pin.File, dir)
+	})
+	return w, err
 }
 
 // lockPython pins the wheels of a section: what [python] asks for, what claims of [toolchain] need
