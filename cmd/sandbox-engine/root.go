@@ -24,7 +24,7 @@ var commands = []struct {
 	{"run", "run", newRun}, {"shell", "run", newShell}, {"plan", "run", newPlan},
 	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
 	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi},
-	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion},
+	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion}, {"completion", "machine", newCompletion},
 }
 
 // groups are the headings of the help.
@@ -89,7 +89,7 @@ that environment, on any Linux machine, without root, without a daemon, without 
 			return cmd.Help()
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableDefaultCmd = true // it is one of ours
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	f := root.PersistentFlags()
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress")
@@ -102,6 +102,14 @@ that environment, on any Linux machine, without root, without a daemon, without 
 			continue
 		}
 		cmd := c.make(a)
+		if check := cmd.Args; check != nil {
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return usage(cmd, err)
+				}
+				return nil
+			}
+		}
 		if only == "" {
 			cmd.GroupID = c.group
 		}

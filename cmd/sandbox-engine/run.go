@@ -68,6 +68,7 @@ what the program writes into the project stays.` + "\n" + exitStatusRun,
 	cmd.Flags().StringVar(&r.from, "from", "", "run the code of this git repository, URL[@REV]; nothing of this machine is granted")
 	cmd.Flags().BoolVar(&r.inPlace, "in-place", false, "with --image dir:PATH: read the folder where it lies, only to read; dir:/ is this machine's own")
 	cmd.Flags().BoolVar(&r.makeLock, "lock", false, "with --from: make a lock where the repository has none")
+	cmd.ValidArgsFunction = a.completeTasks(&r)
 	return cmd
 }
 

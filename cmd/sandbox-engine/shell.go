@@ -84,5 +84,6 @@ func newPlan(a *app) *cobra.Command {
 	}
 	r.add(a, cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.ValidArgsFunction = a.completeTasks(&r)
 	return cmd
 }
