@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/4cc2e759/sandbox/envfile"
@@ -62,15 +64,18 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 		return store.Freed{}, err
 	}
 	m.l.Sweep()
-	keep, err := m.kept(st)
+	keep := func() (store.Keep, error) {
+		k, err := m.kept(st)
+		return func(kind store.Kind, name string) bool { return k[string(kind)+"/"+name] }, err
+	}
+	first, err := keep()
 	if err != nil {
 		return store.Freed{}, err
 	}
-	return st.GC(ctx, func(kind store.Kind, name string) bool { return keep[string(kind)+"/"+name] },
-		store.GCOptions{DryRun: o.DryRun, OlderThan: o.OlderThan, MaxSize: o.MaxSize})
+	return st.GC(ctx, first, store.GCOptions{DryRun: o.DryRun, OlderThan: o.OlderThan, MaxSize: o.MaxSize, Again: keep})
 }
 
-// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/DIGEST".
+// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX".
 func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 	keep := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(st.Path("roots-v1"), "*.json"))
@@ -78,27 +83,8 @@ func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 		return nil, err
 	}
 	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
+		if err := keepRoot(keep, f); err != nil {
 			return nil, err
-		}
-		var r rootRecord
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, errors.Join(errors.New("nothing was removed: a record of what is in use cannot be read: "+f), err)
-		}
-		if _, err := os.Stat(r.Project); err == nil {
-			r.Seen = time.Now().Unix()
-		} else if time.Since(time.Unix(r.Seen, 0)) > projectGone {
-			continue
-		}
-		for _, l := range r.Layers {
-			keep["layer/"+l] = true
-		}
-		for _, w := range r.Wheels {
-			keep["wheel/"+w] = true
-		}
-		for _, d := range r.Blobs {
-			keep["blob/"+d] = true
 		}
 	}
 	records, err := st.Images()
@@ -106,14 +92,65 @@ func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 		return nil, err
 	}
 	for _, r := range records {
-		for _, l := range r.Layers {
-			keep["layer/"+l] = true
-		}
-		keep["blob/"+string(r.Manifest)] = true
-		keep["blob/"+string(r.Index)] = true
-		keep["blob/"+string(r.Config)] = true
+		keepLayers(keep, r.Layers)
+		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
+	}
+	// What a kept sandbox was made on is the lower half of it, whatever became of its project.
+	sandboxes, err := m.l.Kept()
+	if err != nil {
+		return nil, errors.Join(errors.New("nothing was removed"), err)
+	}
+	for _, s := range sandboxes {
+		keepLayers(keep, s.Layers)
 	}
 	return keep, nil
+}
+
+// keepRoot keeps what the project of one record uses. That its folder is there is written down, at most once a day:
+// the days until it counts as gone begin with the last one on which it was seen.
+func keepRoot(keep map[string]bool, file string) error {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var r rootRecord
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && r.Project == "" {
+		err = errors.New("it names no project")
+	}
+	if err != nil {
+		return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %s: %w", file, err)
+	}
+	seen := time.Unix(r.Seen, 0)
+	// Only what is certainly not there is gone: a disk that does not answer is none.
+	if _, err := os.Stat(r.Project); !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		if r.Seen = time.Now().Unix(); time.Since(seen) > 24*time.Hour {
+			_ = writeRoot(file, r) // in a store that is only readable nothing is removed either
+		}
+	} else if time.Since(seen) > projectGone {
+		return nil
+	}
+	keepLayers(keep, r.Layers)
+	for _, w := range r.Wheels {
+		keep["wheel/"+w] = true
+	}
+	keepBlobs(keep, r.Blobs...)
+	return nil
+}
+
+func keepLayers(keep map[string]bool, names []string) {
+	for _, l := range names {
+		keep["layer/"+l] = true
+	}
+}
+
+// keepBlobs takes digests; the store asks by their hex.
+func keepBlobs(keep map[string]bool, digests ...string) {
+	for _, d := range digests {
+		keep["blob/"+store.Digest(d).Hex()] = true
+	}
 }
 
 // ParseSize reads "20GiB"; "" is 0.

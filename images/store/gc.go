@@ -22,6 +22,11 @@ type GCOptions struct {
 	DryRun    bool
 	OlderThan time.Duration // spare what was used or made within this time
 	MaxSize   int64         // if > 0: delete, longest unused first, only until the store has this many bytes
+
+	// Again, if set, is asked once more what to keep, right before each batch is deleted and under the
+	// lock that keeps others from leasing: a process that notes a reference before its leases end is
+	// then seen by the one or the other. An error deletes nothing more.
+	Again func() (Keep, error)
 }
 
 // Freed is what a collection deleted, or would delete. Bytes are those of the disk: files that also
@@ -78,7 +83,7 @@ func (s *Store) GC(ctx context.Context, keep Keep, o GCOptions) (Freed, error) {
 	if o.DryRun {
 		return s.dryRun(out, total, o.MaxSize)
 	}
-	return s.collect(ctx, out, total, o.MaxSize)
+	return s.collect(ctx, out, total, o)
 }
 
 func (s *Store) candidates() ([]candidate, error) {
@@ -153,30 +158,39 @@ func lockCandidate(c candidate) (*os.File, error) {
 // batch bounds how long others wait for the gc lock.
 const batch = 256
 
-func (s *Store) collect(ctx context.Context, out []candidate, total, max int64) (f Freed, err error) {
+func (s *Store) collect(ctx context.Context, out []candidate, total int64, o GCOptions) (f Freed, err error) {
 	s.removeLocks()
-	n := batch
-	if max > 0 {
-		n = 1 // how much one deletion frees decides about the next
-	}
-	for i := 0; i < len(out) && ctx.Err() == nil; i += n {
-		if max > 0 && total-f.Bytes <= max {
-			break
+	for len(out) > 0 && ctx.Err() == nil && (o.MaxSize <= 0 || total-f.Bytes > o.MaxSize) {
+		n := min(batch, len(out))
+		if o.MaxSize > 0 {
+			n = enough(out[:n], total-f.Bytes-o.MaxSize)
 		}
-		if err := s.collectBatch(ctx, out[i:min(i+n, len(out))], &f); err != nil {
+		if err := s.collectBatch(ctx, out[:n], o.Again, &f); err != nil {
 			return f, fmt.Errorf("collect garbage: %w", err)
 		}
+		out = out[n:]
 	}
 	return f, ctx.Err()
 }
 
-func (s *Store) collectBatch(ctx context.Context, out []candidate, f *Freed) error {
+// enough is how many of out, from the first on, give back at least so many bytes.
+func enough(out []candidate, bytes int64) int {
+	names := map[inode]uint64{}
+	for i, c := range out {
+		if bytes -= wouldFree(names, c.path); bytes <= 0 {
+			return i + 1
+		}
+	}
+	return len(out)
+}
+
+func (s *Store) collectBatch(ctx context.Context, out []candidate, again func() (Keep, error), f *Freed) error {
 	t, err := s.tempDir("gc")
 	if err != nil {
 		return err
 	}
 	defer t.close() // should this process die, the next Open does it
-	moved, err := s.moveAway(ctx, out, t.path)
+	moved, err := s.moveAway(ctx, out, again, t.path)
 	for _, c := range moved {
 		freed, rerr := rmtree.Remove(c.path)
 		f.Bytes += freed
@@ -187,7 +201,7 @@ func (s *Store) collectBatch(ctx context.Context, out []candidate, f *Freed) err
 }
 
 // moveAway takes the names from those that nobody needs; their paths are then below to.
-func (s *Store) moveAway(ctx context.Context, out []candidate, to string) (moved []candidate, err error) {
+func (s *Store) moveAway(ctx context.Context, out []candidate, again func() (Keep, error), to string) (moved []candidate, err error) {
 	gc, err := lock(ctx, s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_EX, s.waited("gc"))
 	if err != nil {
 		return moved, err
@@ -197,31 +211,44 @@ func (s *Store) moveAway(ctx context.Context, out []candidate, to string) (moved
 	if err != nil {
 		return moved, err
 	}
-	for i, c := range out {
-		if leased[string(c.kind)+" "+c.name] {
-			continue
-		}
-		l, err := lockCandidate(c)
-		if errors.Is(err, errLocked) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
+	keep := func(Kind, string) bool { return false }
+	if again != nil { // after the leases: what is noted before a lease ends is seen here at the latest
+		if keep, err = again(); err != nil {
 			return moved, err
 		}
-		path := to + "/" + strconv.Itoa(i)
-		err = s.rename(c.path, path)
-		if l != nil {
-			l.Close()
-		}
-		if errors.Is(err, fs.ErrNotExist) {
+	}
+	for i, c := range out {
+		if leased[string(c.kind)+" "+c.name] || keep(c.kind, c.name) {
 			continue
 		}
+		gone, err := s.moveOne(c, to+"/"+strconv.Itoa(i))
 		if err != nil {
 			return moved, err
 		}
-		moved = append(moved, candidate{kind: c.kind, name: c.name, path: path})
+		if gone {
+			moved = append(moved, candidate{kind: c.kind, name: c.name, path: to + "/" + strconv.Itoa(i)})
+		}
 	}
 	return moved, nil
+}
+
+// moveOne is false where c is in use, or gone.
+func (s *Store) moveOne(c candidate, path string) (bool, error) {
+	l, err := lockCandidate(c)
+	if errors.Is(err, errLocked) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
+		return false, err
+	}
+	if l != nil {
+		defer l.Close()
+	}
+	err = s.rename(c.path, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // removeLocks removes the lock files of makers that were killed; they are empty, but add up.

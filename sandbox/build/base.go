@@ -33,7 +33,7 @@ func (b *Builder) base(ctx context.Context, sec *envfile.Section, epoch int64) (
 	if env.Layers, err = ImageLayers(ctx, b.Store, layers, "base "+sec.Image.Ref); err != nil {
 		return nil, err
 	}
-	env.Blobs = append(env.Blobs, sec.Image.Manifest, sec.Image.Index)
+	env.Blobs = append(env.Blobs, sec.Image.Manifest, sec.Image.Index, string(img.ConfigDigest))
 	return env, nil
 }
 

@@ -45,6 +45,7 @@ type State struct {
 	GID     int       `json:"gid"`
 	Shell   bool      `json:"shell,omitempty"` // the last shell of its project, kept for a week
 	Ended   time.Time `json:"ended"`
+	Layers  []string  `json:"layers,omitempty"` // names in the store, for gc
 }
 
 // ErrRunning says that a sandbox of this name is in use.
@@ -173,7 +174,14 @@ func (in *Instance) State() (*State, error) {
 
 // StateOf is what is remembered of a sandbox on environment e, as of now.
 func StateOf(e *plan.Env, project string) State {
-	return State{Env: e.Digest, Project: project, UID: e.User.UID, GID: e.User.GID, Ended: time.Now().UTC()}
+	s := State{Env: e.Digest, Project: project, UID: e.User.UID, GID: e.User.GID, Ended: time.Now().UTC()}
+	for _, l := range e.Lowers {
+		dir, tree := filepath.Split(l.Path) // …/layers-v1/NAME/fs
+		if name := filepath.Base(dir); tree == "fs" {
+			s.Layers = append(s.Layers, name)
+		}
+	}
+	return s
 }
 
 // SetState notes what is known of a kept sandbox.

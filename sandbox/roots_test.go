@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/atomicfile"
+)
+
+// A project counts as gone only 30 days after its folder was last seen, however long ago it was built.
+func TestRootsOfProjects(t *testing.T) {
+	dir, gone := t.TempDir(), t.TempDir()+"/gone"
+	loop := t.TempDir() + "/loop"
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	days := func(n int) int64 { return time.Now().Add(-time.Duration(n) * 24 * time.Hour).Unix() }
+	const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for name, c := range map[string]struct {
+		r    rootRecord
+		kept bool
+	}{
+		"there, built long ago":      {rootRecord{Project: dir, Seen: days(300)}, true},
+		"gone for a day":             {rootRecord{Project: gone, Seen: days(1)}, true},
+		"gone for long":              {rootRecord{Project: gone, Seen: days(31)}, false},
+		"gone, the clock was set on": {rootRecord{Project: gone, Seen: days(-4000)}, true},
+		"below what is no folder":    {rootRecord{Project: "/dev/null/x", Seen: days(300)}, false},
+		"on a disk that is broken":   {rootRecord{Project: loop + "/x", Seen: days(300)}, true},
+	} {
+		c.r.Layers, c.r.Wheels, c.r.Blobs = []string{"l"}, []string{"w"}, []string{"sha256:" + hex}
+		file := t.TempDir() + "/r.json"
+		if err := writeRoot(file, c.r); err != nil {
+			t.Fatal(err)
+		}
+		keep := map[string]bool{}
+		if err := keepRoot(keep, file); err != nil {
+			t.Fatal(err)
+		}
+		if keep["layer/l"] != c.kept || keep["wheel/w"] != c.kept || keep["blob/"+hex] != c.kept {
+			t.Errorf("%s: %v", name, keep)
+		}
+	}
+	// What was there today is not gone tomorrow.
+	file := t.TempDir() + "/r.json"
+	if err := writeRoot(file, rootRecord{Project: dir, Layers: []string{"l"}, Seen: days(300)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(keepRoot(map[string]bool{}, file), os.Remove(dir)); err != nil {
+		t.Fatal(err)
+	}
+	keep := map[string]bool{}
+	if err := keepRoot(keep, file); err != nil || !keep["layer/l"] {
+		t.Errorf("seen a moment ago: %v, %v", keep, err)
+	}
+}
+
+// T-21: a record that cannot be read is named, and nothing is removed.
+func TestDamagedRoots(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "cut": `{"project":"/x`, "other": `{"x":1}`} {
+		file := t.TempDir() + "/r.json"
+		if err := atomicfile.Write(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := keepRoot(map[string]bool{}, file); err == nil || !strings.Contains(err.Error(), file) || !strings.HasPrefix(err.Error(), "nothing was removed") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// T-23: what is noted as in use while a collection is on its way stays, although its maker has ended.
+func TestRootNotedDuringGC(t *testing.T) {
+	st, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	for _, n := range []string{"aa", "bb"} {
+		if _, _, err := st.MakeLayer(context.Background(), n, func(string) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := st.Path(store.Roots, "r.json")
+	none := func(store.Kind, string) bool { return false }
+	_, err = st.GC(context.Background(), none, store.GCOptions{Again: func() (store.Keep, error) {
+		err := writeRoot(file, rootRecord{Project: t.TempDir(), Layers: []string{"bb"}})
+		keep := map[string]bool{}
+		return func(k store.Kind, name string) bool { return keep[string(k)+"/"+name] }, errors.Join(err, keepRoot(keep, file))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, a := st.Layer("aa")
+	_, b := st.Layer("bb")
+	if a || !b {
+		t.Errorf("aa is there: %v, bb: %v", a, b)
+	}
+	_, err = st.GC(context.Background(), none, store.GCOptions{Again: func() (store.Keep, error) { return nil, errors.New("unreadable") }})
+	if _, b := st.Layer("bb"); err == nil || !b {
+		t.Errorf("%v; bb is there: %v", err, b)
+	}
+}
