@@ -32,7 +32,7 @@ type signals struct {
 	caught   sigaction // of SIGTSTP, while stopping
 }
 
-// listen starts catching before the sandbox is made; what comes early waits in the channel.
+// listen starts catching while the sandbox is made; what comes early waits in the channel.
 func listen(p *Process, term *tty.Terminal, forward bool) *signals {
 	s := &signals{p: p, term: term, forward: forward, ch: make(chan os.Signal, 64), quit: make(chan struct{})}
 	switch {
@@ -130,6 +130,6 @@ func setAction(sig syscall.Signal, act, old *sigaction) error {
 
 func (s *signals) stop() {
 	s.catchStop()
-	signal.Stop(s.ch)
 	close(s.quit)
+	go signal.Stop(s.ch) // as slow as Notify, and nobody waits for it
 }

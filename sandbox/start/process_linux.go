@@ -24,8 +24,9 @@ type Process struct {
 	child *child.Child
 	stop  func() bool
 
-	term    *tty.Terminal // nil: the program has our files
-	signals *signals      // nil: none is passed on
+	term      *tty.Terminal // nil: the program has our files
+	signals   *signals      // nil: none is passed on
+	listening chan struct{} // closed when signals is set
 
 	mu     sync.Mutex
 	reaped bool
@@ -72,9 +73,7 @@ func (p *Process) run(prog *child.Program) {
 	defer runtime.UnlockOSThread()
 	c, err := prog.Fork()
 	if err != nil {
-		if p.signals != nil {
-			p.signals.stop()
-		}
+		p.stopSignals()
 		p.mu.Lock()
 		p.reaped = true
 		p.mu.Unlock()
@@ -95,9 +94,7 @@ func (p *Process) run(prog *child.Program) {
 	if p.term != nil {
 		p.term.Finish()
 	}
-	if p.signals != nil {
-		p.signals.stop()
-	}
+	p.stopSignals()
 	c.Close()
 	if failed != nil {
 		p.first <- failed
@@ -110,6 +107,12 @@ func (p *Process) run(prog *child.Program) {
 		close(p.ended)
 	}
 	close(p.gone)
+}
+
+func (p *Process) stopSignals() {
+	if <-p.listening; p.signals != nil {
+		p.signals.stop()
+	}
 }
 
 func (p *Process) writeMaps() *Error {
@@ -137,7 +140,7 @@ func (p *Process) follow() *Error {
 			started = true
 			p.first <- nil
 		case child.Stopped:
-			if p.signals != nil {
+			if <-p.listening; p.signals != nil {
 				p.signals.suspend()
 			}
 		case child.Exited:

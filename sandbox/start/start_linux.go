@@ -35,7 +35,7 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 }
 
 func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Process, error) {
-	p := &Process{first: make(chan error, 1), ended: make(chan struct{}), gone: make(chan struct{}), name: first(s.Process.Args)}
+	p := &Process{first: make(chan error, 1), ended: make(chan struct{}), listening: make(chan struct{}), gone: make(chan struct{}), name: first(s.Process.Args)}
 	if o.TTY == Auto && mounts(s, spec.Devpts) {
 		if t, ok := tty.Find(o.Stdin, o.Stdout, o.Stderr); ok {
 			p.term = t
@@ -46,11 +46,14 @@ func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Pro
 	if err != nil {
 		return nil, err
 	}
-	p.signals = listen(p, p.term, o.Forward)
 	if ctx.Done() != nil {
 		p.stop = context.AfterFunc(ctx, func() { p.Signal(unix.SIGKILL) })
 	}
 	go p.run(prog)
+	// Each signal that is caught from now on is a message to a thread of the runtime and back: they go
+	// along with the clone, which takes longer. Until then a signal ends us, and the child with us.
+	p.signals = listen(p, p.term, o.Forward)
+	close(p.listening)
 	err = <-p.first
 	runtime.KeepAlive(o)
 	if p.stop != nil && (err != nil || ctx.Err() != nil) {
