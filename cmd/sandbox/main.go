@@ -1,3 +1,9 @@
+// How many processors a cgroup allows does not matter to a program that waits: finding out, and again
+// every second, reads /proc/self/mountinfo.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command sandbox is the front: it starts what is built already, and executes the engine
 // (cmd/sandbox-engine) in its own place for everything else. It links little, because every start
 // pays for what is linked; docs/decisions/031-front-and-engine.md has the numbers.

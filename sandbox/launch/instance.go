@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/rmtree"
@@ -137,10 +139,20 @@ func (in *Instance) makeDirs() error {
 // Remove deletes the sandbox and releases its lock. The usual case, nothing written, is a few calls.
 func (in *Instance) Remove() error {
 	defer in.lock.Close()
-	// What overlay leaves of a volatile upper, innermost first.
-	syscall.Unlink(filepath.Join(in.Dir, "work", "work", "incompat", "volatile", "dirty"))
+	// What overlay leaves of a volatile upper, innermost first. Its folders have no permissions.
+	dirty := filepath.Join(in.Dir, "work", "work", "incompat", "volatile", "dirty")
+	if syscall.Unlink(dirty) == syscall.EACCES {
+		for _, d := range []string{"work/work", "work/work/incompat", "work/work/incompat/volatile"} {
+			if unix.Fchmodat(unix.AT_FDCWD, filepath.Join(in.Dir, d), 0o700, unix.AT_SYMLINK_NOFOLLOW) != nil {
+				break // an older kernel
+			}
+		}
+		syscall.Unlink(dirty)
+	}
 	for _, d := range []string{"work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "upper", "tmp"} {
-		syscall.Rmdir(filepath.Join(in.Dir, d))
+		if err := syscall.Rmdir(filepath.Join(in.Dir, d)); err != nil && err != syscall.ENOENT {
+			break
+		}
 	}
 	if syscall.Rmdir(in.Dir) == nil {
 		return nil
