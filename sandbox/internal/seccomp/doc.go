@@ -18,6 +18,9 @@
 // thousands of times, a layer is synced once, as a whole, before it has its name. It goes with the
 // other two.
 //
+// "owners" leaves chown and its kin, and the calls that change the user, to a listener (see [CallOf]) instead
+// of answering them, so that what was asked for can be remembered. It goes with "container" and "root".
+//
 // The programs are tables in the binary, made by gen. They search the call number in halves: the kernel
 // runs a new filter once for every call number, so a linear list would cost milliseconds at each start.
 package seccomp

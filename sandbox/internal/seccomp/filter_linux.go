@@ -8,19 +8,31 @@ import (
 // Filter gives the program (an array of struct sock_filter) for the named filters together; none is
 // an empty program.
 func Filter(names []string) (string, error) {
-	for _, n := range names {
-		if n != "container" && n != "root" && n != "nosync" {
-			return "", fmt.Errorf("unknown seccomp filter %q", n)
+	var c, r, n, o bool
+	for _, name := range names {
+		switch name {
+		case "container":
+			c = true
+		case "root":
+			r = true
+		case "nosync":
+			n = true
+		case "owners":
+			o = true
+		default:
+			return "", fmt.Errorf("unknown seccomp filter %q", name)
 		}
 	}
-	c, r := slices.Contains(names, "container"), slices.Contains(names, "root")
-	if slices.Contains(names, "nosync") {
-		if !c || !r {
-			return "", fmt.Errorf("seccomp filter nosync is for builds, with container and root: %q", names)
-		}
-		return build, nil
+	if (n || o) && !(c && r) {
+		return "", fmt.Errorf("seccomp filters nosync and owners go with container and root: %q", names)
 	}
 	switch {
+	case o && n:
+		return ownersBuild, nil
+	case o:
+		return owners, nil
+	case n:
+		return build, nil
 	case c && r:
 		return containerRoot, nil
 	case c:
@@ -29,4 +41,12 @@ func Filter(names []string) (string, error) {
 		return root, nil
 	}
 	return "", nil
+}
+
+// Asks tells whether the named filters leave calls to a listener.
+func Asks(names []string) bool { return slices.Contains(names, "owners") }
+
+// Without is the names without "owners": what is loaded where no listener can be had.
+func Without(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "owners" })
 }

@@ -39,8 +39,9 @@ const (
 	ja  = 0x05
 	ret = 0x06
 
-	retAllow = 0x7fff0000
-	retErrno = 0x00050000
+	retAllow  = 0x7fff0000
+	retErrno  = 0x00050000
+	retNotify = 0x7fc00000
 
 	offNr, offArch, offArgs = 0, 4, 16
 )
@@ -52,7 +53,7 @@ type span struct {
 }
 
 // Filters are those that one program holds.
-type Filters struct{ Container, Root, NoSync bool }
+type Filters struct{ Container, Root, NoSync, Owners bool }
 
 // Assemble makes the program for the native architecture and its 32-bit sibling.
 func Assemble(native, compat Arch, f Filters) []Instruction {
@@ -88,6 +89,9 @@ func spans(a Arch, f Filters) []span {
 		}
 		if do, ok := fake[name]; f.Root && ok {
 			at[nr] = do
+		}
+		if _, ok := Asked[name]; f.Owners && ok {
+			at[nr] = notify
 		}
 		if f.NoSync && slices.Contains(syncs, name) {
 			at[nr] = zero
@@ -161,6 +165,8 @@ func leaf(do action) []Instruction {
 		return []Instruction{errno(38)}
 	case zero:
 		return []Instruction{errno(0)}
+	case notify:
+		return []Instruction{{ret, 0, 0, retNotify}}
 	case socket: // AF_ALG, AF_VSOCK: EAFNOSUPPORT
 		return []Instruction{arg(0), {jeq, 1, 0, 38}, {jeq, 0, 1, 40}, errno(97), yes}
 	case socketcall: // 1 makes a socket

@@ -61,8 +61,8 @@ func TestEveryCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, filter := range []struct{ container, root, nosync bool }{{true, false, false}, {false, true, false}, {true, true, false}, {true, true, true}} {
-			p := Assemble(native, compat, Filters{Container: filter.container, Root: filter.root, NoSync: filter.nosync})
+		for _, filter := range []struct{ container, root, nosync, owners bool }{{true, false, false, false}, {false, true, false, false}, {true, true, false, false}, {true, true, true, false}, {true, true, false, true}, {true, true, true, true}} {
+			p := Assemble(native, compat, Filters{Container: filter.container, Root: filter.root, NoSync: filter.nosync, Owners: filter.owners})
 			if len(p) > 4096 {
 				t.Fatalf("%d instructions, the kernel takes 4096", len(p))
 			}
@@ -79,6 +79,9 @@ func TestEveryCall(t *testing.T) {
 					}
 					if do, fakes := fake[name]; filter.root && fakes && do != mknod && do != mknodat {
 						want = fails(0)
+					}
+					if _, asks := Asked[name]; filter.owners && asks {
+						want = retNotify
 					}
 					if filter.nosync && contains(syncs, name) {
 						want = fails(0)

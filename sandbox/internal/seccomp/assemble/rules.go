@@ -8,6 +8,7 @@ const (
 	eperm         // not for programs in a sandbox
 	enosys        // as if the kernel were older
 	zero          // "root": succeeds without effect
+	notify        // "owners": whoever started the sandbox answers
 	socket
 	socketcall
 	ioctl
@@ -55,3 +56,12 @@ var syncs = []string{"fsync", "fdatasync", "sync", "syncfs", "sync_file_range", 
 
 // private are calls outside the numbered table: of 32-bit ARM, from its own range.
 var private = map[string][2]uint32{"arm": {0xf0001, 0xf0006}}
+
+// Asked are the calls of "owners", with the name of the constant of package seccomp that says how their
+// arguments are read. The old ones of 32-bit programs have ids of 16 bits.
+var Asked = map[string]string{
+	"chown": "Chown", "lchown": "Lchown", "fchown": "Fchown", "fchownat": "Fchownat",
+	"chown32": "Chown", "lchown32": "Lchown", "fchown32": "Fchown",
+	"setuid": "Setuid", "setreuid": "Setreuid", "setresuid": "Setresuid",
+	"setuid32": "Setuid", "setreuid32": "Setreuid", "setresuid32": "Setresuid",
+}

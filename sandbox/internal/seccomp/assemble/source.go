@@ -3,6 +3,8 @@ package assemble
 import (
 	"bytes"
 	"fmt"
+	"go/format"
+	"slices"
 )
 
 // Source is the generated file for one architecture.
@@ -17,8 +19,30 @@ func Source(goarch string) ([]byte, error) {
 	write(&b, "root", Bytes(Assemble(native, compat, Filters{Root: true})))
 	write(&b, "containerRoot", Bytes(Assemble(native, compat, Filters{Container: true, Root: true})))
 	write(&b, "build", Bytes(Assemble(native, compat, Filters{Container: true, Root: true, NoSync: true})))
+	write(&b, "owners", Bytes(Assemble(native, compat, Filters{Container: true, Root: true, Owners: true})))
+	write(&b, "ownersBuild", Bytes(Assemble(native, compat, Filters{Container: true, Root: true, NoSync: true, Owners: true})))
 	b.WriteString(")\n")
-	return b.Bytes(), nil
+	asked(&b, native, compat)
+	return format.Source(b.Bytes())
+}
+
+// asked writes which numbers the calls of "owners" have.
+func asked(b *bytes.Buffer, arches ...Arch) {
+	b.WriteString("\n// asked are the calls that the owners filters leave to whoever listens.\nvar asked = [...]Call{\n")
+	for _, a := range arches {
+		names := make([]string, 0, len(Asked))
+		for name := range Asked {
+			if _, ok := a.Calls[name]; ok {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			_, wide := a.Calls[name+"32"]
+			fmt.Fprintf(b, "{Arch: %#x, Nr: %d, Does: %s, Short: %v}, // %s of %s\n", a.Audit, a.Calls[name], Asked[name], wide, name, a.Name)
+		}
+	}
+	b.WriteString("}\n")
 }
 
 func write(b *bytes.Buffer, name string, program []byte) {
