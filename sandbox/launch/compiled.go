@@ -10,46 +10,48 @@ import (
 
 	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
+	"github.com/4cc2e759/sandbox/internal/flat"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
 
 // Compiled is everything about a project that does not change between two starts of it. It is kept
-// under a key of all that it was made from, so a start of a built environment parses nothing.
+// under a key of all that it was made from, so a start of a built environment parses nothing: see package
+// flat for how.
 type Compiled struct {
-	Env    plan.Env          `json:"env"`
-	Tasks  map[string]Task   `json:"tasks,omitempty"`
-	Steps  []terms.Step      `json:"steps,omitempty"` // where = "project"
-	Root   string            `json:"root"`            // [project] root
-	Wants  string            `json:"wants,omitempty"` // digest of what needs consent, "" for nothing
-	Asks   string            `json:"asks,omitempty"`  // the same in words
-	Bind   map[string]string `json:"bind,omitempty"`
-	Needs  terms.Needs       `json:"needs"`
-	Stores []string          `json:"stores,omitempty"` // of the user's configuration: other places where layers lie
-	Stamps []Stamp           `json:"stamps,omitempty"` // files that the lock depends on
+	Env    plan.Env
+	Tasks  map[string]Task
+	Steps  []terms.Step // where = "project"
+	Root   string       // [project] root
+	Wants  string       // digest of what needs consent, "" for nothing
+	Asks   string       // the same in words
+	Bind   map[string]string
+	Needs  terms.Needs
+	Stores []string // of the user's configuration: other places where layers lie
+	Stamps []Stamp  // files that the lock depends on
 
-	GPU        terms.GPU       `json:"gpu"`
-	GPUNeed    json.RawMessage `json:"gpu_need,omitempty"` // of a driver and a GPU, by the pins
-	CDI        []string        `json:"cdi,omitempty"`
-	InfiniBand bool            `json:"infiniband,omitempty"`
+	GPU        terms.GPU
+	GPUNeed    json.RawMessage // of a driver and a GPU, by the pins
+	CDI        []string
+	InfiniBand bool
 
-	AptList    string `json:"apt_list,omitempty"` // for a base without sources of its own
-	AptKeyring string `json:"apt_keyring,omitempty"`
+	AptList    string // for a base without sources of its own
+	AptKeyring string
 }
 
 // Task is a task with its user looked up.
 type Task struct {
-	Task terms.Task `json:"task"`
-	User *plan.User `json:"user,omitempty"`
+	Task terms.Task
+	User *plan.User
 }
 
 // Stamp is a file as it was when its content was last compared with the lock. Size, times and inode
 // unchanged mean content unchanged: the change time cannot be set by a user.
 type Stamp struct {
-	Path  string `json:"path"`
-	Size  int64  `json:"size"`
-	Mtime int64  `json:"mtime"`
-	Ctime int64  `json:"ctime"`
-	Inode uint64 `json:"inode"`
+	Path  string
+	Size  int64
+	Mtime int64
+	Ctime int64
+	Inode uint64
 }
 
 // cacheKey covers everything that Compiled depends on but the stamped files.
@@ -74,7 +76,7 @@ func (p *Project) cacheKey() string {
 }
 
 func (p *Project) cacheFile() string {
-	return filepath.Join(p.l.StoreDir, "envs-v1", "plans", p.cacheKey()+".json")
+	return filepath.Join(p.l.StoreDir, "envs-v1", "plans", p.cacheKey())
 }
 
 // Cached gives what an earlier start has left, if every stamped file is as it was. It takes one read
@@ -88,7 +90,7 @@ func (p *Project) Cached() *Compiled {
 		return nil
 	}
 	c := new(Compiled)
-	if json.Unmarshal(b, c) != nil {
+	if flat.Unmarshal(b, c) != nil {
 		return nil
 	}
 	for _, s := range c.Stamps {
@@ -101,7 +103,7 @@ func (p *Project) Cached() *Compiled {
 
 // Keep saves c for the next start. A failure costs only time, so it is logged and forgotten.
 func (p *Project) Keep(c *Compiled) {
-	b, err := json.Marshal(c)
+	b, err := flat.Marshal(c)
 	if err == nil {
 		f := p.cacheFile()
 		if err = os.MkdirAll(filepath.Dir(f), 0o700); err == nil {

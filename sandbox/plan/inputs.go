@@ -30,7 +30,7 @@ type GPU struct {
 }
 
 // Env is a built environment with the settings of its env file: it holds no fact of the host but
-// the paths of layers in the store, and is kept between starts as JSON.
+// the paths of layers in the store, and is kept between starts.
 type Env struct {
 	Name       string                 `json:"name"`   // host name and prompt
 	Digest     string                 `json:"digest"` // of the environment
