@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile/toolchain"
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
@@ -80,15 +81,22 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	check := layer.Check(st.TempDir)
 	damage, err := st.Verify(ctx, store.VerifyOptions{
-		Layer:  func(l store.Layer) error { v.Hashed++; return layer.Check(l) },
+		Layer:  func(l store.Layer) error { v.Hashed++; return check(l) },
+		Wheel:  func(dir string) error { v.Hashed++; return wheel.Check(dir) },
+		Remove: true,
 		Report: p.m.o.Report,
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range damage {
-		v.Damaged = append(v.Damaged, d.String())
+		text := d.String()
+		if !d.Removed {
+			text += " (it stays as long as it is in use)"
+		}
+		v.Damaged = append(v.Damaged, text)
 	}
 	return v, nil
 }

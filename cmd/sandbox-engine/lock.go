@@ -106,7 +106,8 @@ func newVerify(a *app) *cobra.Command {
 		Use:   "verify",
 		Short: "Prove the toolchain claims inside, and hash the store's content again",
 		Long: `Asks each tool inside the environment for its version and compares it with [toolchain]; then
-hashes every object of the store that the environment uses.` + "\n" + exitStatus,
+hashes every object of the store. What is damaged is named and taken out of the store: the next run, pull
+or build makes it again.` + "\n" + exitStatus,
 		Example: `  sandbox verify
   sandbox verify --claims      only the claims`,
 		Args: cobra.NoArgs,

@@ -22,6 +22,7 @@ type extractor struct {
 	root   int // fs/, for reading
 	umask  uint32
 	side   bool
+	hollow bool // files are holes
 	owners *ownersWriter
 	info   Info
 	warned map[string]bool
@@ -64,11 +65,11 @@ func newExtractor(dir string, o ApplyOptions) (*extractor, error) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	x := &extractor{
-		dir: dir, root: root, umask: umask(), side: !o.NoSide, warned: map[string]bool{},
+		dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]bool{},
 		dirs: map[string]place{}, pending: map[string]dirAttrs{}, hides: map[string]bool{}, last: place{fd: root, plain: true},
 	}
 	x.out.fd = -1
-	if x.side {
+	if x.side || x.hollow {
 		x.owners = newOwnersWriter(dir)
 	}
 	// An inherited default ACL would change the mode of everything that is made below.
@@ -179,7 +180,7 @@ func (x *extractor) create(p place, base string, e *entry) error {
 // write appends contents. Long runs of zeros become holes: they cost nothing then, in a bomb too.
 func (x *extractor) write(o *op) error {
 	f := &x.out
-	if len(o.data) >= 64<<10 && allZero(o.data) {
+	if x.hollow && len(o.data) > 0 || len(o.data) >= 64<<10 && allZero(o.data) {
 		f.off += int64(len(o.data))
 		f.hole = true
 	} else {

@@ -105,33 +105,3 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 }
-
-// A layer file that changed is named, and so is one that is gone.
-func TestCheckNamesDamage(t *testing.T) {
-	b := makeTar(t, file("a/file", "contents"), file("b", "b"))
-	for name, damage := range map[string]func(fs string) error{
-		"changed":  func(fs string) error { return os.WriteFile(fs+"/a/file", []byte("Contents"), 0o644) },
-		"longer":   func(fs string) error { return os.WriteFile(fs+"/a/file", []byte("contents!"), 0o644) },
-		"gone":     func(fs string) error { return os.Remove(fs + "/a/file") },
-		"a folder": func(fs string) error { return errors.Join(os.Remove(fs+"/a/file"), os.Mkdir(fs+"/a/file", 0o755)) },
-		"a link":   func(fs string) error { return errors.Join(os.Remove(fs+"/a/file"), os.Symlink("../b", fs+"/a/file")) },
-	} {
-		d, _ := apply(t, b)
-		l := store.Layer{Name: store.DigestOf(b).Hex(), Dir: d, FS: d + "/fs"}
-		if err := Check(l); err != nil {
-			t.Fatal(err)
-		}
-		if err := damage(l.FS); err != nil {
-			t.Fatal(err)
-		}
-		var de *DamageError
-		if err := Check(l); !errors.As(err, &de) || de.Path != "a/file" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	d, _ := apply(t, b)
-	var de *store.DigestError
-	if err := Check(store.Layer{Name: store.DigestOf([]byte("other")).Hex(), Dir: d, FS: d + "/fs"}); !errors.As(err, &de) {
-		t.Errorf("a layer under a wrong name: %v", err)
-	}
-}

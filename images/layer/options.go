@@ -49,6 +49,9 @@ type ApplyOptions struct {
 	Log    *slog.Logger
 	// Report, if set, is told now and then how many bytes of the tar were read.
 	Report func(bytes int64)
+
+	// skeleton makes files of the right size without their contents, and the index of owners alone.
+	skeleton bool
 }
 
 // Info is what [Apply] found.

@@ -20,7 +20,9 @@ func Apply(io.Reader, string, ApplyOptions) (Info, error) { return Info{}, errLi
 func Reassemble(io.Writer, string) error { return errLinux }
 
 // Check works on Linux only.
-func Check(store.Layer) error { return errLinux }
+func Check(func(string) (string, func(), error)) func(store.Layer) error {
+	return func(store.Layer) error { return errLinux }
+}
 
 // Pack works on Linux only.
 func Pack(io.Writer, string, PackOptions) error { return errLinux }

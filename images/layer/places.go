@@ -122,6 +122,13 @@ func (p *places) line(s string) error {
 	if err != nil {
 		return bad
 	}
+	again := fmt.Sprintf("k %d %d %+q", a, b, real)
+	if kind == "a" {
+		again = fmt.Sprintf("a %d %+q", a, real)
+	}
+	if s != again { // nothing in it is passed over
+		return bad
+	}
 	if kind == "a" {
 		p.aliases[a] = real
 	} else {

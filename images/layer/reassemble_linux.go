@@ -2,7 +2,6 @@ package layer
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
-
-	"github.com/4cc2e759/sandbox/images/store"
 )
 
 // Reassemble writes the tar that was applied to layerDir, byte for byte. A file that was changed since
@@ -115,24 +112,4 @@ func (r *reassembler) open(path string, kept int) (int, error) {
 		return unix.Open(filepath.Join(r.dir, keptDir, strconv.Itoa(kept)), flags, 0)
 	}
 	return r.lend.path(path, flags)
-}
-
-// Check reads a layer again and compares: one that was applied with its diffID, one that was built with
-// the digest of its file list. It fits [store.VerifyOptions].
-func Check(l store.Layer) error {
-	if _, err := os.Stat(filepath.Join(l.Dir, sideFile)); err != nil {
-		return checkBuilt(l)
-	}
-	h := sha256.New()
-	if err := Reassemble(h, l.Dir); err != nil {
-		return err
-	}
-	want := l.DiffID
-	if want == "" {
-		want, _ = store.FromHex(l.Name)
-	}
-	if got := store.FromSum(h.Sum(nil)); want != "" && got != want {
-		return &store.DigestError{Want: want, Got: got}
-	}
-	return nil
 }

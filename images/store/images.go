@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sort"
@@ -52,7 +54,9 @@ func (s *Store) PutImage(r ImageRecord) error {
 	if err != nil {
 		return err
 	}
-	if err := s.writeFile(s.Path(ImageRefs), recordName(r.Ref), append(b, '\n'), 0o644); err != nil {
+	// A checksum follows: a name that leads elsewhere by one changed byte would not be noticed otherwise.
+	b = fmt.Appendf(append(b, '\n'), "%s\n", DigestOf(b))
+	if err := s.writeFile(s.Path(ImageRefs), recordName(r.Ref), b, 0o644); err != nil {
 		return fmt.Errorf("note image %s: %w", r.Ref, err)
 	}
 	return nil
@@ -123,7 +127,15 @@ func readRecord(path string) (r ImageRecord, err error) {
 	if !fi.Mode().IsRegular() || fi.Size() > recordMax {
 		return r, fmt.Errorf("damaged image record: %s", path)
 	}
-	if err := json.NewDecoder(f).Decode(&r); err != nil || r.Ref == "" {
+	b, err := io.ReadAll(io.LimitReader(f, recordMax))
+	if err != nil {
+		return r, err
+	}
+	body, sum, ok := bytes.Cut(b, []byte("\nsha256:"))
+	if ok && string(sum) != DigestOf(body).Hex()+"\n" {
+		return r, fmt.Errorf("damaged image record: %s", path)
+	}
+	if err := json.Unmarshal(body, &r); err != nil || r.Ref == "" {
 		return r, fmt.Errorf("damaged image record: %s: %w", path, errors.Join(err, errEmptyRecord(r)))
 	}
 	return r, nil

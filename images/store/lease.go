@@ -14,12 +14,13 @@ import (
 // Kind is what a name in the store stands for.
 type Kind string
 
-// The kinds that can be collected.
+// The kinds. Images, which are names alone, are not collected.
 const (
 	KindBlob    Kind = "blob"
 	KindPartial Kind = "partial"
 	KindLayer   Kind = "layer"
 	KindWheel   Kind = "wheel"
+	KindImage   Kind = "image"
 )
 
 const leasePrefix = "lease-"

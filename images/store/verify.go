@@ -14,10 +14,11 @@ import (
 
 // Damage is one thing in the store that is not what its name says.
 type Damage struct {
-	Kind   Kind
-	Name   string
-	Path   string
-	Detail string
+	Kind    Kind
+	Name    string
+	Path    string
+	Detail  string
+	Removed bool // it is out of the store, and made again when it is next needed
 }
 
 func (d Damage) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Detail) }
@@ -26,49 +27,88 @@ func (d Damage) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name
 type VerifyOptions struct {
 	// Layer checks one layer; package layer has one. nil leaves layers out.
 	Layer func(l Layer) error
+	// Wheel checks one unpacked wheel; package wheel has one. nil leaves wheels out.
+	Wheel func(dir string) error
+	// Remove takes what is damaged out of the store, so that the next pull or build makes it again. A layer
+	// that a running sandbox uses stays.
+	Remove bool
 	// Report is told about each thing.
 	Report progress.Report
 }
 
-// Verify reads everything in the own store again and names what is damaged. [Store.RemoveBlob] and
-// [Store.RemoveLayer] make room for a good copy. The error is for a store that cannot be read at all.
+// Verify reads everything in the own store again and names what is damaged. The error is for a store that
+// cannot be read at all.
 func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
+	type thing struct {
+		kind   Kind
+		folder string
+		name   string
+		check  func(path, name string) error
+	}
+	var all []thing
+	for _, k := range []thing{
+		{KindBlob, Blobs, "", verifyBlob},
+		{KindLayer, Layers, "", func(path, name string) error { return s.verifyLayer(name, path, o.Layer) }},
+		{KindWheel, Wheels, "", func(path, _ string) error { return o.Wheel(path) }},
+		{KindImage, ImageRefs, "", verifyRecord},
+	} {
+		if k.kind == KindLayer && o.Layer == nil || k.kind == KindWheel && o.Wheel == nil {
+			continue
+		}
+		entries, err := os.ReadDir(s.Path(k.folder))
+		if err != nil && (!errors.Is(err, fs.ErrNotExist) || k.kind == KindBlob) {
+			return nil, err
+		}
+		for _, e := range entries {
+			k.name = e.Name()
+			all = append(all, k)
+		}
+	}
 	var out []Damage
-	blobs, err := os.ReadDir(s.Path(Blobs))
-	if err != nil {
-		return nil, err
-	}
-	layers, err := os.ReadDir(s.Path(Layers))
-	if err != nil {
-		return nil, err
-	}
-	if o.Layer == nil {
-		layers = nil
-	}
-	total := int64(len(blobs) + len(layers))
-	var done int64
-	for _, e := range blobs {
+	for i, k := range all {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		if err := verifyBlob(s.Path(Blobs, e.Name()), e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			out = append(out, Damage{KindBlob, e.Name(), s.Path(Blobs, e.Name()), err.Error()})
+		path := s.Path(k.folder, k.name)
+		if err := k.check(path, k.name); err != nil && !gone(path) {
+			d := Damage{Kind: k.kind, Name: k.name, Path: path, Detail: err.Error()}
+			if o.Remove {
+				d.Removed = s.takeOut(d)
+			}
+			out = append(out, d)
 		}
-		done++
-		o.Report.Do("verify", "store", done, total)
-	}
-	for _, e := range layers {
-		if err := ctx.Err(); err != nil {
-			return out, err
-		}
-		dir := s.Path(Layers, e.Name())
-		if err := s.verifyLayer(e.Name(), dir, o.Layer); err != nil {
-			out = append(out, Damage{KindLayer, e.Name(), dir, err.Error()})
-		}
-		done++
-		o.Report.Do("verify", "store", done, total)
+		o.Report.Do("verify", "store", int64(i+1), int64(len(all)))
 	}
 	return out, nil
+}
+
+// gone: collected meanwhile.
+func gone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// takeOut takes the name away, then removes what it stood for. It is false where that cannot be done.
+func (s *Store) takeOut(d Damage) bool {
+	t, err := s.tempDir("damaged")
+	if err != nil {
+		s.log.Warn("cannot remove what is damaged", "path", d.Path, "err", err)
+		return false
+	}
+	defer t.close()
+	moved, err := s.moveOne(candidate{kind: d.Kind, name: d.Name, path: d.Path}, t.path+"/it")
+	if err != nil {
+		s.log.Warn("cannot remove what is damaged", "path", d.Path, "err", err)
+	}
+	return moved
+}
+
+func verifyRecord(path, name string) error {
+	r, err := readRecord(path)
+	if err == nil && recordName(r.Ref) != name {
+		err = fmt.Errorf("it is the record of %q", r.Ref)
+	}
+	return err
 }
 
 func verifyBlob(path, name string) error {
@@ -100,9 +140,6 @@ func (s *Store) verifyLayer(name, dir string, check func(Layer) error) error {
 	}
 	release, err := s.Use(name)
 	if errors.Is(err, ErrNotFound) {
-		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-			return nil // collected meanwhile
-		}
 		return errors.New("not a folder")
 	}
 	if err != nil {

@@ -1,0 +1,129 @@
+package layer
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/images/store"
+)
+
+// Check reads a layer again and compares: one that was applied with its diffID and with the tree that its tar
+// makes, one that was built with the digest of its file list. It fits [store.VerifyOptions]. temp makes an
+// empty folder on the store's file system, as [store.Store.TempDir] does; without one (nil, or where it fails
+// because the store is only readable) the contents are compared, but not names, modes and links.
+func Check(temp func(pattern string) (path string, cleanup func(), err error)) func(store.Layer) error {
+	return func(l store.Layer) error {
+		if _, err := os.Stat(filepath.Join(l.Dir, sideFile)); err != nil {
+			return checkBuilt(l)
+		}
+		dir := ""
+		if temp != nil {
+			d, cleanup, err := temp("check")
+			if err == nil {
+				defer cleanup()
+				dir = d
+			} else if !errors.Is(err, store.ErrReadOnly) {
+				return err
+			}
+		}
+		return checkApplied(l, dir)
+	}
+}
+
+// checkApplied puts the tar together once: for its digest, and to make the tree of it again in dir, but for the
+// contents, which the digest covers.
+func checkApplied(l store.Layer, dir string) error {
+	h := sha256.New()
+	to, wait := io.Writer(h), func() error { return nil }
+	if dir != "" {
+		w, w2, err := remake(dir)
+		if err != nil {
+			return err
+		}
+		to, wait = io.MultiWriter(h, w), func() error { w.Close(); return w2() }
+	}
+	err := Reassemble(to, l.Dir)
+	made := wait()
+	if err != nil {
+		return err
+	}
+	want := l.DiffID
+	if want == "" {
+		want, _ = store.FromHex(l.Name)
+	}
+	if got := store.FromSum(h.Sum(nil)); want != "" && got != want {
+		return &store.DigestError{Want: want, Got: got}
+	}
+	if dir == "" || made != nil {
+		return made
+	}
+	return sameTree(l, store.Layer{Dir: dir, FS: filepath.Join(dir, "fs")})
+}
+
+// remake applies what is written to w into dir. wait says how that went.
+func remake(dir string) (w *io.PipeWriter, wait func() error, err error) {
+	for _, d := range []string{"fs", "tar"} {
+		p := filepath.Join(dir, d)
+		if err := errors.Join(os.Mkdir(p, 0o755), os.Chmod(p, 0o755)); err != nil {
+			return nil, nil, store.Space(err, "mkdir", p)
+		}
+	}
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		all := Limits{Entries: math.MaxInt, Bytes: math.MaxInt64, Path: math.MaxInt}
+		_, err := Apply(r, dir, ApplyOptions{NoSide: true, Limits: all, skeleton: true})
+		io.Copy(io.Discard, r) // after an error: the writer must not wait
+		done <- err
+	}()
+	return w, func() error { return <-done }, nil
+}
+
+// sameTree compares everything but contents.
+func sameTree(have, want store.Layer) error {
+	var lines []string
+	err := outline(want, func(path, line string) error { lines = append(lines, line); return nil })
+	if err != nil {
+		return err
+	}
+	n := 0
+	err = outline(have, func(path, line string) error {
+		if n == len(lines) {
+			return &DamageError{path, "it does not belong to the layer"}
+		}
+		if lines[n] != line {
+			return &DamageError{path, fmt.Sprintf("it is %q where the layer has %q", line[:len(line)-1], lines[n][:len(lines[n])-1])}
+		}
+		n++
+		return nil
+	})
+	if err == nil && n < len(lines) {
+		err = &DamageError{"", fmt.Sprintf("missing: %q", lines[n][:len(lines[n])-1])}
+	}
+	return err
+}
+
+func outline(l store.Layer, line func(path, line string) error) error {
+	owners, err := ReadOwners(l.Dir)
+	if err != nil {
+		return err
+	}
+	err = walkTree(l.FS, PackOptions{Owners: owners}, func(n *node) error {
+		if n.kind == 'f' {
+			unix.Close(n.fd)
+		}
+		return line(n.path, string(listLine(&item{node: n})))
+	})
+	var de *DamageError
+	if err != nil && !errors.As(err, &de) {
+		err = fmt.Errorf("%s: %w", l.FS, err)
+	}
+	return err
+}
