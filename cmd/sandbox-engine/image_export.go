@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/4cc2e759/sandbox/images/out"
+	"github.com/4cc2e759/sandbox/sandbox"
+)
+
+func newExport(a *app) *cobra.Command {
+	var file, name string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "export [-o FILE] [REF]",
+		Short: "Write the environment, or an image of the store, to a file that Docker and Podman load",
+		Long: `Writes one tar: an OCI layout that also has Docker's manifest.json, so that docker load, podman load,
+ctr images import and skopeo take it. Without REF it is the environment of this project, built if need be;
+layers of the base leave as they came, and one lock gives the same file on every machine.` + "\n" + exitStatus,
+		Example: `  sandbox export -o env.tar && podman load -i env.tar
+  sandbox export -o debian.tar debian:12`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	dir, profiles := projectFlags(a, cmd)
+	f := cmd.Flags()
+	f.StringVarP(&file, "output", "o", "", "the file; without it NAME.tar here")
+	f.StringVar(&name, "name", "", "what engines will call the image, as registry.example/team/app:1.0")
+	f.BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name})
+		if err != nil {
+			return err
+		}
+		if file == "" {
+			file = fileName(g.Name)
+		}
+		r, err := g.Export(cmd.Context(), file)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.json(struct {
+				File string `json:"file"`
+				Name string `json:"name"`
+				out.Result
+			}{file, g.Name, r})
+		}
+		a.notice(fmt.Sprintf("wrote %s: %s, %d layers, %s", file, g.Name, r.Layers, bytesText(r.Size)))
+		a.printf("%s\n", r.Manifest)
+		return nil
+	}
+	return cmd
+}
+
+// outgoing is the image that the arguments name, or this project's environment.
+func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox.ProjectOptions, o sandbox.ExportOptions) (*sandbox.Outgoing, error) {
+	if len(args) > 0 {
+		m, err := a.open()
+		if err != nil {
+			return nil, err
+		}
+		return m.Outgoing(args[0])
+	}
+	p, err := a.project(dir, po)
+	if err != nil {
+		return nil, err
+	}
+	return p.Outgoing(cmd.Context(), o)
+}
+
+// fileName is NAME.tar for an image's name.
+func fileName(ref string) string {
+	name, _, _ := strings.Cut(path.Base(ref), ":")
+	if name == "" || name == "." {
+		name = "image"
+	}
+	return name + ".tar"
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package out
+
+import "os"
+
+func umask() os.FileMode { return 0o022 }

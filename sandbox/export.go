@@ -1,0 +1,118 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/out"
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
+)
+
+// Outgoing is an image on its way out: an environment, or an image that the store has.
+type Outgoing struct {
+	Image out.Image
+	Name  string // "host/path:tag"
+	SBOM  []byte // SPDX JSON; nil for what has no lock
+
+	im *images.Images
+	m  *Manager
+}
+
+// ExportOptions say what of a project leaves.
+type ExportOptions struct {
+	Name string // of the image; "" = the env file's
+	// Code, if set, is the git revision whose tracked files become the last layer.
+	Code string
+}
+
+// Outgoing builds the environment of the lock and describes it as an image. Equal locks give equal images.
+func (p *Project) Outgoing(ctx context.Context, o ExportOptions) (*Outgoing, error) {
+	lock, section, err := p.locked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.m.builder(p)
+	if err != nil {
+		return nil, err
+	}
+	env, err := b.Build(ctx, lock, section)
+	if err != nil {
+		return nil, err
+	}
+	sec := lock.Sections[section]
+	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec)}
+	if o.Name != "" {
+		if g.Name, err = fullName(o.Name); err != nil {
+			return nil, err
+		}
+	}
+	g.Image = out.Image{Layers: b.Outgoing(lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
+	if len(sec.Fetches) > 0 {
+		p.m.notice("what [[fetch]] brings is not in the image: mount it, or fetch it there")
+	}
+	return g, nil
+}
+
+// fullName is a reference in full, as engines take it for a name.
+func fullName(s string) (string, error) {
+	r, err := images.ParseRef(s)
+	if err != nil {
+		return "", err
+	}
+	if r.Kind != images.Registry || r.Digest != "" {
+		return "", hint.With(fmt.Errorf("not a name for an image: %q", s), "a name looks like registry.example/team/app:1.0")
+	}
+	return r.String(), nil
+}
+
+// Outgoing finds an image of the store by the name under which it was pulled, committed or imported.
+func (m *Manager) Outgoing(ref string) (*Outgoing, error) {
+	r, err := images.ParseRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	im, err := m.images("")
+	if err != nil {
+		return nil, err
+	}
+	rec, err := st.Image(r.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, hint.With(fmt.Errorf("no image %s in the store", ref), "sandbox pull "+ref+" brings it; sandbox images lists what is there")
+	} else if err != nil {
+		return nil, err
+	}
+	img, ok := im.Known(rec.Manifest)
+	if !ok {
+		return nil, hint.With(fmt.Errorf("the documents of image %s are damaged or gone", ref), "sandbox pull "+ref)
+	}
+	img.Ref = rec.Ref
+	g := &Outgoing{m: m, im: im}
+	if r.Kind == images.Registry && r.Tag != "" {
+		r.Digest = ""
+		g.Name = r.String()
+	}
+	g.Image, err = im.Leaving(img, rec.Layers, ref)
+	return g, err
+}
+
+// Export writes the image to a file, which appears when it is whole.
+func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return out.Result{}, err
+	}
+	if fi, err := os.Stat(file); err == nil && !fi.Mode().IsRegular() {
+		return out.Result{}, fmt.Errorf("not a file: %s", file)
+	}
+	return out.Export(ctx, file, g.Name, g.Image, g.im.OutOptions(func(s string) { g.m.notice("%s", s) }))
+}
+
