@@ -42,18 +42,22 @@ func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Pro
 			c.Term = &child.Term{Winsize: t.Winsize(), Termios: t.Termios(), Stderr: t.Stderr}
 		}
 	}
+	// Each signal that is caught is a message to a thread of the runtime and back. That goes along with
+	// the compiling; after the clone, which copies every page that is written from then on, it would be dear.
+	go func() {
+		p.signals = listen(p, p.term, o.Forward)
+		close(p.listening)
+	}()
 	prog, err := child.Compile(s, c)
 	if err != nil {
+		p.stopSignals()
 		return nil, err
 	}
 	if ctx.Done() != nil {
 		p.stop = context.AfterFunc(ctx, func() { p.Signal(unix.SIGKILL) })
 	}
+	<-p.listening
 	go p.run(prog)
-	// Each signal that is caught from now on is a message to a thread of the runtime and back: they go
-	// along with the clone, which takes longer. Until then a signal ends us, and the child with us.
-	p.signals = listen(p, p.term, o.Forward)
-	close(p.listening)
 	err = <-p.first
 	runtime.KeepAlive(o)
 	if p.stop != nil && (err != nil || ctx.Err() != nil) {
