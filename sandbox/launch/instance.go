@@ -32,7 +32,9 @@ import (
 type Instance struct {
 	Dir  string
 	Name string
-	lock *os.File
+
+	lock    *os.File
+	cleared bool
 }
 
 // throwawayPrefix names sandboxes that nobody keeps; kept names cannot begin with a dot.
@@ -136,9 +138,11 @@ func (in *Instance) makeDirs() error {
 	return os.Chmod(filepath.Join(in.Dir, "tmp"), 0o1777|os.ModeSticky)
 }
 
-// Remove deletes the sandbox and releases its lock. The usual case, nothing written, is a few calls.
-func (in *Instance) Remove() error {
-	defer in.lock.Close()
+// clear takes the folders away if nothing was written, in a few calls. It may be called as soon as the
+// program has ended, while the kernel is still taking the mounts apart: what a process that it left
+// behind still writes stays, for [Instance.Remove].
+func (in *Instance) clear() {
+	in.cleared = true
 	// What overlay leaves of a volatile upper, innermost first. Its folders have no permissions.
 	dirty := filepath.Join(in.Dir, "work", "work", "incompat", "volatile", "dirty")
 	if syscall.Unlink(dirty) == syscall.EACCES {
@@ -151,8 +155,16 @@ func (in *Instance) Remove() error {
 	}
 	for _, d := range []string{"work/work/incompat/volatile", "work/work/incompat", "work/work", "work", "upper", "tmp"} {
 		if err := syscall.Rmdir(filepath.Join(in.Dir, d)); err != nil && err != syscall.ENOENT {
-			break
+			return
 		}
+	}
+}
+
+// Remove deletes the sandbox and releases its lock.
+func (in *Instance) Remove() error {
+	defer in.lock.Close()
+	if !in.cleared {
+		in.clear()
 	}
 	if syscall.Rmdir(in.Dir) == nil {
 		return nil

@@ -29,6 +29,8 @@ type RunOptions struct {
 
 	GPU   GPUOptions
 	Shell bool // an interactive shell: kept as the project's last one
+
+	ended func() // if set, is called when the program has ended, while the kernel takes the sandbox apart
 }
 
 // Run runs a task, after what it depends on, or a command, and gives how it ended. An error means that

@@ -27,6 +27,9 @@ func (p *Project) Launch(ctx context.Context, c *Compiled, o RunOptions, workdir
 			return start.Exit{}, err
 		}
 	}
+	if !keep {
+		o.ended = in.clear
+	}
 	exit, err := p.runIn(ctx, c, o, workdir, in, keep)
 	if !keep {
 		if rerr := in.Remove(); rerr != nil {

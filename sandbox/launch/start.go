@@ -37,6 +37,10 @@ func (l *Launcher) Start(ctx context.Context, s *spec.Spec, o RunOptions) (start
 		}
 		return start.Exit{}, err
 	}
+	if o.ended != nil {
+		pr.WaitProgram()
+		o.ended()
+	}
 	exit, err := pr.Wait()
 	if err != nil {
 		err = &EndError{err}
