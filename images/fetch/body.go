@@ -44,6 +44,8 @@ type Body struct {
 	cur    io.ReadCloser
 	cancel context.CancelCauseFunc
 	stall  *time.Timer
+	waited time.Duration // for the last few bytes: see await
+	few    int
 	curCtx context.Context
 }
 
@@ -102,11 +104,7 @@ func (b *Body) read(p []byte) (int, error) {
 	if int64(len(p)) > left {
 		p = p[:left]
 	}
-	// The clock runs only while we wait for the server: a reader that is slow to come back, as one
-	// whose disk is busy, is not its fault.
-	b.stall.Reset(b.c.o.Stall)
-	n, err := b.cur.Read(p)
-	b.stall.Stop()
+	n, err := b.await(p)
 	if b.off += int64(n); b.off-b.mark >= progressStep {
 		b.mark, b.retry = b.off, retry{}
 	}
@@ -120,6 +118,23 @@ func (b *Body) read(p []byte) (int, error) {
 		return n, &SizeError{Name: b.req.Name, Want: b.req.Size, Got: b.off}
 	case err == io.EOF:
 		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// trickle is how many bytes count as the server's being alive: one byte a minute would hold us for years.
+const trickle = 4 << 10
+
+// await reads from the open connection. The clock runs only while we wait for the server: a reader that is
+// slow to come back, as one whose disk is busy, is not its fault.
+func (b *Body) await(p []byte) (int, error) {
+	b.stall.Reset(max(b.c.o.Stall-b.waited, time.Millisecond))
+	begin := time.Now()
+	n, err := b.cur.Read(p)
+	b.stall.Stop()
+	b.waited += time.Since(begin)
+	if b.few += n; b.few >= trickle {
+		b.waited, b.few = 0, 0
 	}
 	return n, err
 }
@@ -214,6 +229,7 @@ func (b *Body) connect() error {
 func (b *Body) try(src Source) error {
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	b.curCtx, b.cancel = ctx, cancel
+	b.waited, b.few = 0, 0
 	b.stall = time.AfterFunc(b.c.o.Stall, func() { cancel(ErrStalled) })
 	rng := ""
 	if b.off > 0 && !b.noRng {
@@ -286,11 +302,8 @@ func (b *Body) checkRange(h string) error {
 func (b *Body) skip(n int64) error {
 	buf := make([]byte, 64<<10)
 	for n > 0 {
-		m, err := b.cur.Read(buf[:min(n, int64(len(buf)))])
+		m, err := b.await(buf[:min(n, int64(len(buf)))])
 		n -= int64(m)
-		if m > 0 {
-			b.stall.Reset(b.c.o.Stall)
-		}
 		if err != nil && n > 0 {
 			b.cur.Close()
 			b.cur = nil

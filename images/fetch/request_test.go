@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/4cc2e759/sandbox/images/store"
 )
 
 func TestTemporaryAnswers(t *testing.T) {
@@ -128,6 +130,62 @@ func TestStall(t *testing.T) {
 	_, _, err := testClient(Options{Stall: 50 * time.Millisecond, Budget: time.Second}).Get(t.Context(), s.src()[0], 10)
 	if !errors.Is(err, ErrStalled) {
 		t.Errorf("Get: %v", err)
+	}
+}
+
+// T-33: a server that sends a byte now and then is one that stalls, also while what we have is read over.
+func TestTrickle(t *testing.T) {
+	data := content(1 << 20)
+	for _, resumed := range []bool{false, true} {
+		s, st := newServer(t, data), testStore(t)
+		s.noRange = true
+		d := store.DigestOf(data)
+		if resumed {
+			w, err := st.NewBlob(d, int64(len(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(data[:len(data)/2])
+			w.Close()
+		}
+		s.handle = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n > 1 {
+				return false
+			}
+			w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+			for i := range data {
+				if _, err := w.Write(data[i : i+1]); err != nil {
+					break
+				}
+				http.NewResponseController(w).Flush()
+				select {
+				case <-r.Context().Done():
+					return true
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+			return true
+		}
+		if err := s.blob(t, testClient(Options{Stall: 300 * time.Millisecond}), st); err != nil {
+			t.Fatal(err)
+		}
+		if s.count() != 2 {
+			t.Errorf("resumed %v: %d requests", resumed, s.count())
+		}
+	}
+}
+
+// T-34: more headers than anybody needs are refused, not taken in.
+func TestHugeHeaders(t *testing.T) {
+	s := newServer(t, content(1000))
+	s.handle = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		for i := range 200 {
+			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("h", 10<<10))
+		}
+		return false
+	}
+	if err := s.blob(t, testClient(Options{Budget: time.Millisecond}), testStore(t)); err == nil {
+		t.Error("2 MiB of headers were taken")
 	}
 }
 

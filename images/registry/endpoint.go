@@ -133,11 +133,29 @@ func (e *endpoint) logIn(ctx context.Context, scheme string) (http.RoundTripper,
 	}
 	// Not the context of the request: its marks say that fetch sees to tries and addresses.
 	ctx = fetch.Unmarked(ctx)
-	e.auth, err = transport.NewWithContext(ctx, reg, keys, e.c.fetch.Retrying(perHost{e.c}), []string{e.repo.Scope(transport.PullScope)})
+	e.auth, err = transport.NewWithContext(ctx, reg, keys, sameServer{e.c.fetch.Retrying(perHost{e.c})}, []string{e.repo.Scope(transport.PullScope)})
 	if err != nil {
 		e.auth = nil
 	}
 	return e.auth, err
+}
+
+// sameServer is for requests of the library that fetches tokens. Some of them hold the user's token for all
+// time in their body, which a redirect that keeps method and body would hand to whomever it names.
+type sameServer struct{ http.RoundTripper }
+
+// RoundTrip refuses to let a body go to another server than the one that the registry named.
+func (t sameServer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if err != nil || req.Body == nil || resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+		return resp, err
+	}
+	to, lerr := resp.Location()
+	if lerr == nil && to.Host == req.URL.Host && (to.Scheme == "https" || to.Scheme == req.URL.Scheme) {
+		return resp, nil
+	}
+	resp.Body.Close()
+	return nil, fetch.Permanent(fmt.Errorf("the token server %s wants credentials to be sent to another server", req.URL.Host))
 }
 
 // speaksPlain tells the errors of an https request to a server that has only http.
