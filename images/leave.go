@@ -7,14 +7,47 @@ import (
 	"io"
 
 	"github.com/4cc2e759/sandbox/images/out"
+	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/images/unpack"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // OutOptions are those of package out for images of this store: blobs of layers that are gone are fetched
 // again from where they came.
 func (im *Images) OutOptions(notice func(string)) out.Options {
-	return out.Options{Store: im.st, Fetch: im.fetchBlob, Notice: notice, Report: im.o.Report, Log: im.o.Log}
+	return out.Options{Store: im.st, Fetch: im.fetchBlob, Refetch: im.fromRegistry, Notice: notice, Report: im.o.Report, Log: im.o.Log}
+}
+
+// fromRegistry tells layers that a registry has from those of a file that may be gone.
+func (im *Images) fromRegistry(l out.Layer) bool {
+	r, err := ParseRef(l.From)
+	return err == nil && r.Kind == Registry && !im.o.Offline
+}
+
+// Push sends o to the repository of ref, under its tag.
+func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, notice func(string)) (registry.Pushed, error) {
+	if ref.Kind != Registry || ref.Digest != "" {
+		return registry.Pushed{}, hint.With(fmt.Errorf("not a place in a registry: %s", ref), "name one as registry.example/team/app:1.0")
+	}
+	if im.o.Offline {
+		return registry.Pushed{}, fmt.Errorf("push %s: %w", ref, ErrOffline)
+	}
+	for i, l := range o.Layers { // package out knows repositories, not references
+		if r, err := ParseRef(l.From); err == nil && r.Kind == Registry {
+			o.Layers[i].Repository = r.Name()
+		}
+	}
+	u, _, err := out.NewPacker(im.OutOptions(notice)).Upload(ctx, o)
+	if err != nil {
+		return registry.Pushed{}, err
+	}
+	u.Report, u.Jobs = im.o.Report, im.o.Jobs
+	p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
+	if err != nil {
+		return p, fmt.Errorf("push %s: %w", ref, err)
+	}
+	return p, nil
 }
 
 // Leaving gives an image of this store as it came, ready to be given away. names are the layers of the

@@ -23,7 +23,7 @@ var commands = []struct {
 	{"build", "env", newBuild}, {"verify", "env", newVerify}, {"trust", "env", newTrust},
 	{"run", "run", newRun}, {"shell", "run", newShell}, {"plan", "run", newPlan},
 	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
-	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi}, {"export", "images", newExport},
+	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi}, {"export", "images", newExport}, {"push", "images", newPush},
 	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion}, {"completion", "machine", newCompletion},
 }
 

@@ -27,7 +27,9 @@ type Layer struct {
 	oci.Layer        // as it came; of a layer that was built here nothing but perhaps the DiffID is set
 	Name      string // in the store: hex of its diffID, or its build key
 	What      string // in words, for progress and history
-	From      string // "host/path" of the repository where it came from; "" = none
+	From      string // the reference that it came from; "" = none
+	// Repository is "host/path" of a registry that has it; "" = none is known.
+	Repository string
 
 	// Pack is how a layer that was built here is made a tar; nil for one that came as a tar.
 	Pack *layer.PackOptions
@@ -37,7 +39,10 @@ type Layer struct {
 type Options struct {
 	Store *store.Store
 	// Fetch brings the blob of a layer that came from elsewhere into the store again; nil = cannot.
-	Fetch  func(ctx context.Context, l Layer) error
+	Fetch func(ctx context.Context, l Layer) error
+	// Refetch tells whether Fetch may count on the layer's source, so that a push can name the layer
+	// before it has the blob.
+	Refetch func(l Layer) bool
 	Notice func(string) // what the user should know; nil = nobody is told
 	Report progress.Report
 	Log    *slog.Logger

@@ -23,6 +23,9 @@ type ImageRecord struct {
 	Size     int64     `json:"size"` // bytes of all layers as they were sent
 	Pulled   time.Time `json:"pulled"`
 	Layers   []string  `json:"layers"` // names of layers, bottom first
+	// Made says that the image was made here, by commit or import: what a registry has under this name is
+	// another one.
+	Made bool `json:"made,omitempty"`
 }
 
 const recordMax = 1 << 20
