@@ -16,7 +16,7 @@ type Spec struct {
 	Unshare  []Namespace `json:"unshare"` // user and mount are always among them
 	Root     Root        `json:"root"`
 	Ops      []Op        `json:"ops"`     // done on the new root, in order
-	Seccomp  []string    `json:"seccomp"` // named filters: "container" (the usual denials), "root" (root emulation), "nosync" (with both, for builds: syncs succeed without effect)
+	Seccomp  []string    `json:"seccomp"` // named filters: "container" (the usual denials), "root" (root emulation), "nosync" (with both, for builds: syncs succeed without effect), "owners" (with both, and an Upper: what chown asks for is remembered, see package owner)
 	Process  Process     `json:"process"`
 }
 

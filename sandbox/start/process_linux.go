@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/sandbox/internal/child"
+	"github.com/4cc2e759/sandbox/sandbox/internal/notify"
 	"github.com/4cc2e759/sandbox/sandbox/internal/tty"
 )
 
@@ -27,6 +28,9 @@ type Process struct {
 	term      *tty.Terminal // nil: the program has our files
 	signals   *signals      // nil: none is passed on
 	listening chan struct{} // closed when signals is set
+
+	owners notify.Config  // what the owners that chown asks for are remembered with
+	server *notify.Server // nil: they are not
 
 	mu     sync.Mutex
 	reaped bool
@@ -96,6 +100,9 @@ func (p *Process) run(prog *child.Program) {
 	}
 	p.stopSignals()
 	c.Close()
+	if p.server != nil { // its hold on the root goes last
+		p.server.Close()
+	}
 	if failed != nil {
 		p.first <- failed
 		return
@@ -136,7 +143,12 @@ func (p *Process) follow() *Error {
 			if err := p.term.Attach(e.FD, func() { p.Signal(unix.SIGHUP) }); err != nil {
 				p.Signal(unix.SIGKILL)
 			}
+		case child.Listener:
+			p.listen(e)
 		case child.Started:
+			if p.owners.Upper != "" && p.server == nil {
+				p.owners.Log.Warn("owners that chown asks for are not remembered: something outside listens to this process's system calls already")
+			}
 			started = true
 			p.first <- nil
 		case child.Stopped:
@@ -159,6 +171,19 @@ func (p *Process) follow() *Error {
 			}
 			return nil
 		}
+	}
+}
+
+// listen answers what the sandbox's filter leaves to us.
+func (p *Process) listen(e child.Event) {
+	if e.FD < 0 {
+		return
+	}
+	p.owners.Listener, p.owners.Root = e.FD, e.Root
+	var err error
+	if p.server, err = notify.Serve(p.owners); err != nil { // the kernel answers "no such system call" then
+		p.owners.Log.Warn("owners that chown asks for are not remembered", "err", err)
+		p.owners.Upper = ""
 	}
 }
 

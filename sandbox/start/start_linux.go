@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/sandbox/internal/child"
+	"github.com/4cc2e759/sandbox/sandbox/internal/notify"
+	"github.com/4cc2e759/sandbox/sandbox/internal/seccomp"
 	"github.com/4cc2e759/sandbox/sandbox/internal/tty"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
@@ -36,6 +38,12 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 
 func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Process, error) {
 	p := &Process{first: make(chan error, 1), ended: make(chan struct{}), listening: make(chan struct{}), gone: make(chan struct{}), name: first(s.Process.Args)}
+	if seccomp.Asks(s.Seccomp) {
+		if s.Root.Upper == "" {
+			return nil, errors.New("owners are remembered in a writable layer on disk, and this sandbox has none")
+		}
+		p.owners = notify.Config{Upper: s.Root.Upper, Log: o.log()}
+	}
 	if o.TTY == Auto && mounts(s, spec.Devpts) {
 		if t, ok := tty.Find(o.Stdin, o.Stdout, o.Stderr); ok {
 			p.term = t

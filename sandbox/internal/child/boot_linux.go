@@ -26,6 +26,7 @@ const (
 	msgTTY                // carries the master of the terminal
 	msgStopped            // errno is the stop signal
 	msgExited             // aux is the wait status
+	msgListener           // carries the listener of the filter and the root
 )
 
 type message struct {

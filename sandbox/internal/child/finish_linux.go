@@ -136,17 +136,63 @@ func (k *compiler) becomeProgram(p *Program) error {
 }
 
 func (k *compiler) filters() error {
-	filter, err := seccomp.Filter(k.s.Seccomp)
-	if err != nil || len(filter) == 0 {
+	names := k.s.Seccomp
+	k.label("seccomp filter", "process", strings.Join(names, "+"), "")
+	end := k.target()
+	if seccomp.Asks(names) {
+		if err := k.listened(names, end); err != nil {
+			return err
+		}
+		names = seccomp.Without(names)
+	}
+	prog, err := k.filter(names)
+	if err != nil {
 		return err
 	}
-	k.label("seccomp filter", "process", strings.Join(k.s.Seccomp, "+"), "")
-	code, prog := k.bytes([]byte(filter)), k.space(16) // struct sock_fprog
+	if prog != (arg{}) {
+		k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), prog)
+	}
+	k.place(end)
+	return nil
+}
+
+// listened loads the filters with a listener, sends it to the parent and goes on at end. Where there
+// can be none, because whatever runs us listens to us itself, it goes on with the next instruction.
+func (k *compiler) listened(names []string, end int32) error {
+	prog, err := k.filter(names)
+	if err != nil {
+		return err
+	}
+	fd, root := k.reg(), k.reg()
+	k.call(unix.SYS_OPENAT, cwd, k.str("/"), num(dirPath)).to(root)
+	loaded, older, none := k.target(), k.target(), k.target()
+	flags := unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW | unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	// Since 5.19 a signal does not start a call anew that is being answered: Go programs signal themselves all the time.
+	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(flags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), prog).
+		to(fd).then(loaded).or(older, unix.EINVAL, unix.EBUSY)
+	k.place(older)
+	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(flags), prog).to(fd).or(none, unix.EINVAL, unix.EBUSY)
+	k.place(loaded)
+	k.send(msgListener, fd, root)
+	k.call(unix.SYS_CLOSE, fd)
+	k.call(unix.SYS_CLOSE, root)
+	k.jump(end)
+	k.place(none)
+	k.call(unix.SYS_CLOSE, root)
+	return nil
+}
+
+// filter lays out the program of these filters: a struct sock_fprog, or the zero arg for none.
+func (k *compiler) filter(names []string) (arg, error) {
+	filter, err := seccomp.Filter(names)
+	if err != nil || len(filter) == 0 {
+		return arg{}, err
+	}
+	// Without the flag SPEC_ALLOW, kernels before 5.16 slow down everything that has a filter (speculative store bypass).
+	code, prog := k.bytes([]byte(filter)), k.space(16)
 	k.mem[prog.v], k.mem[prog.v+1] = byte(len(filter)/8), byte(len(filter)/8>>8)
 	k.pointer(prog, 8, code)
-	// Without the flag, kernels before 5.16 slow down everything that has a filter (speculative store bypass).
-	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), prog)
-	return nil
+	return prog, nil
 }
 
 // lookup lists the paths to try, as execvp would, in the PATH that the program gets.

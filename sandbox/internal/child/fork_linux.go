@@ -22,7 +22,9 @@ const (
 	TTY     Kind = msgTTY     // File is the master of the terminal
 	Stopped Kind = msgStopped // the program was stopped by a signal
 	Exited  Kind = msgExited  // the program ended; what it left behind is being killed
-	Gone    Kind = 0          // the child is gone, without a word if nothing came before
+	// Listener: FD is that of a filter with "owners", Root the sandbox's root folder. It comes before Started.
+	Listener Kind = msgListener
+	Gone     Kind = 0 // the child is gone, without a word if nothing came before
 )
 
 // Event is what the child reports.
@@ -34,7 +36,8 @@ type Event struct {
 	Status syscall.WaitStatus
 	Path   string // NoExec: the file that was tried, or empty when none was found
 	Head   []byte // NoExec: its first bytes, when they could be read
-	FD     int    // TTY
+	FD     int    // TTY, Listener
+	Root   int    // Listener
 }
 
 // Child is a running child.
@@ -76,7 +79,7 @@ func (c *Child) WriteMaps() (file string, err error) {
 func (c *Child) Recv() Event {
 	var m message
 	buf := unsafe.Slice((*byte)(unsafe.Pointer(&m)), unsafe.Sizeof(m))
-	oob := make([]byte, unix.CmsgSpace(4))
+	oob := make([]byte, unix.CmsgSpace(2*4))
 	for {
 		n, oobn, _, _, err := unix.Recvmsg(c.ctl, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		if err == unix.EINTR {
@@ -90,7 +93,7 @@ func (c *Child) Recv() Event {
 }
 
 func (c *Child) event(m *message, oob []byte) Event {
-	e := Event{Kind: Kind(m.kind), Errno: syscall.Errno(m.errno), FD: -1}
+	e := Event{Kind: Kind(m.kind), Errno: syscall.Errno(m.errno), FD: -1, Root: -1}
 	switch e.Kind {
 	case Failed:
 		if int(m.label) < len(c.prog.labels) {
@@ -102,10 +105,12 @@ func (c *Child) event(m *message, oob []byte) Event {
 		}
 		e.Head = bytes.TrimRight(m.data[:], "\x00")
 	case TTY:
-		if list, err := unix.ParseSocketControlMessage(oob); err == nil && len(list) == 1 {
-			if fds, err := unix.ParseUnixRights(&list[0]); err == nil && len(fds) == 1 {
-				e.FD = fds[0]
-			}
+		if fds := rights(oob); len(fds) == 1 {
+			e.FD = fds[0]
+		}
+	case Listener:
+		if fds := rights(oob); len(fds) == 2 {
+			e.FD, e.Root = fds[0], fds[1]
 		}
 	case Stopped:
 		e.Signal = syscall.Signal(m.errno)
@@ -113,6 +118,19 @@ func (c *Child) event(m *message, oob []byte) Event {
 		e.Status = syscall.WaitStatus(m.aux)
 	}
 	return e
+}
+
+// rights are the descriptors of a message.
+func rights(oob []byte) []int {
+	list, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(list) != 1 {
+		return nil
+	}
+	fds, err := unix.ParseUnixRights(&list[0])
+	if err != nil {
+		return nil
+	}
+	return fds
 }
 
 // Reap waits until the child is gone, and every process of its pid namespace with it.

@@ -25,24 +25,27 @@ func (k *compiler) terminal(devpts arg) {
 		k.call(unix.SYS_IOCTL, k.slave, num(unix.TCSETS), k.bytes(k.c.Term.Termios))
 	}
 	k.call(unix.SYS_IOCTL, k.slave, num(unix.TIOCSCTTY), num(0))
-	k.sendFD(master)
+	k.send(msgTTY, master)
 	k.call(unix.SYS_CLOSE, master)
 }
 
-// sendFD sends one descriptor and the word that it is the terminal.
-func (k *compiler) sendFD(fd arg) {
-	word, iov, control, msg := k.space(16), k.space(16), k.space(24), k.space(56)
-	k.put32(word, 0, msgTTY)
+// send sends descriptors and the word what they are.
+func (k *compiler) send(kind uint32, fds ...arg) {
+	size := 16 + 4*len(fds)
+	word, iov, control, msg := k.space(16), k.space(16), k.space(size), k.space(56)
+	k.put32(word, 0, kind)
 	k.pointer(iov, 0, word)
 	k.put64(iov, 8, 16)
-	k.put64(control, 0, 20) // struct cmsghdr: length, level, type, the descriptor
+	k.put64(control, 0, uint64(size)) // struct cmsghdr: length, level, type, the descriptors
 	k.put32(control, 8, unix.SOL_SOCKET)
 	k.put32(control, 12, unix.SCM_RIGHTS)
-	k.call(doStore32, num(control.v+16), fd)
+	for i, fd := range fds {
+		k.call(doStore32, num(control.v+16+uintptr(4*i)), fd)
+	}
 	k.pointer(msg, 16, iov) // struct msghdr: name, its length, vector, its length, control, its length, flags
 	k.put64(msg, 24, 1)
 	k.pointer(msg, 32, control)
-	k.put64(msg, 40, 24)
+	k.put64(msg, 40, uint64(size))
 	k.call(unix.SYS_SENDMSG, num(k.base), msg, num(unix.MSG_NOSIGNAL))
 }
 
