@@ -37,6 +37,9 @@ func Plan(in Inputs) (*spec.Spec, error) {
 		// With one mapped id the kernel refuses every chown and every change of user; package
 		// managers only want to hear that it went well.
 		s.Seccomp = append(s.Seccomp, "root")
+		if in.Sandbox.Upper != "" && !in.Sandbox.Volatile { // kept: commit wants to know whose files are
+			s.Seccomp = append(s.Seccomp, "owners")
+		}
 	}
 	if e.Network == "none" {
 		s.Unshare = append(s.Unshare, "net")
