@@ -12,19 +12,20 @@ import (
 // early refuses, before any layer is made, what a deb: base cannot give: its archives say so by
 // themselves. What an image offers shows only when it is there, so other bases are not looked at.
 func (l *locking) early(ctx context.Context) error {
-	if l.Offline || len(l.File.Apt.Packages)+len(l.File.Toolchain) == 0 {
-		return nil
-	}
 	_, more, err := debRef(l.File.Image.Base)
 	if err != nil {
 		return err
+	}
+	plan := len(l.File.Toolchain) > 0 && len(more) == 0
+	if l.Offline || len(l.File.Apt.Packages) == 0 && !plan {
+		return nil
 	}
 	archives, err := l.aptArchives(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if len(more) == 0 {
-		// Nothing of what a claim can be about is essential or required.
+	if plan {
+		// Nothing of what a claim can be about is essential or required. What was added may meet it.
 		steps, err := toolchain.Plan(l.File.Toolchain, l.offers(ctx))
 		if err != nil {
 			return err
