@@ -162,6 +162,10 @@ func helper(name string) error {
 	switch name {
 	case "scenario":
 		return scenario(s)
+	case "mixed":
+		return mixed(s, j.Name)
+	case "gc":
+		return gcAs(s, j.Name)
 	case "make": // prints whether it made the layer
 		_, made, err := s.MakeLayer(context.Background(), j.Name, func(dir string) error {
 			return os.WriteFile(dir+"/fs/file", []byte(j.Text), 0o644)

@@ -61,6 +61,21 @@ type Store struct {
 
 // Open opens the store in dir and makes it if it is not there. The error is a *FilesystemError where
 // dir is on a network file system. A store that cannot be written opens all the same.
+//
+// What an open store promises:
+//
+//   - A final name exists only after everything below it was written, verified, synced and renamed. A process
+//     that is killed, a full disk or a power cut leaves the old state or the new one, and nothing that has to be
+//     cleaned by hand: what a dead process left half done is removed by the next Open, or continued.
+//   - Any number of processes of one machine may pull, build, run, collect and list at once, each with a Store of
+//     its own or sharing one. Locks are flocks on open files: they die with their process, and no clock is asked.
+//   - What a process has leased (each Has, New, Put and Make does) or marked as used ([Store.Use]) is not
+//     collected, however the collection was begun.
+//   - A write that fails for want of room is a *[SpaceError], one that is not allowed [ErrReadOnly]; the same
+//     call works when the reason is gone.
+//   - Everything below blobs-v1, layers-v1, wheels-v1 and images-v1 can be checked ([Store.Verify]) and be
+//     made again. Of what is not looked at in full when it is used, sizes are compared.
+//   - A store of the chain is only read, and no file is needed there to lock.
 func Open(dir string, o Options) (*Store, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
