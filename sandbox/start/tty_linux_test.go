@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -235,6 +236,10 @@ func TestSignalWithTerminal(t *testing.T) {
 
 // TestHangup: closing the window ends what runs in it.
 func TestHangup(t *testing.T) {
+	// What is caught here is not ignored there, even if these tests run under nohup.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	s := open(t, "echo up; sleep 1000", false)
 	s.expect("up")
 	s.slave.Close()
