@@ -161,7 +161,9 @@ func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref)
 			if want = rec.Index; want == "" {
 				want = rec.Manifest
 			}
-			if !im.o.Offline && im.st.HasBlob(want, -1) {
+			if rec.Made { // a registry may have another image of this name; it was not asked for
+				ref.Digest = want
+			} else if !im.o.Offline && im.st.HasBlob(want, -1) {
 				now, err := repo.Head(ctx, ref.Tag)
 				var status *fetch.StatusError
 				if err != nil && !errors.As(err, &status) { // some do not know HEAD: GET tells more

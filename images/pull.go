@@ -20,8 +20,9 @@ func (im *Images) Pull(ctx context.Context, img *Image) ([]store.Layer, error) {
 	p := &pull{im: im, img: img, have: map[store.Digest]store.Layer{}}
 	defer p.close()
 	var missing []Layer
-	for _, l := range img.Layers {
-		if have, ok := im.st.Layer(l.DiffID.Hex()); ok {
+	names := im.standing(img)
+	for i, l := range img.Layers {
+		if have, ok := im.standsFor(l, names, i); ok {
 			p.have[l.DiffID] = have
 		} else if !slices.ContainsFunc(missing, func(m Layer) bool { return m.DiffID == l.DiffID }) {
 			missing = append(missing, l)
@@ -40,6 +41,8 @@ func (im *Images) Pull(ctx context.Context, img *Image) ([]store.Layer, error) {
 type pull struct {
 	im  *Images
 	img *Image
+
+	keep bool // blobs of files of this machine too
 
 	mu   sync.Mutex
 	have map[store.Digest]store.Layer
@@ -64,7 +67,7 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 		}
 		g.Go(func() error {
 			name := "layer " + l.Digest.Hex()[:12]
-			o := unpack.Options{DropBlobs: p.im.o.DropBlobs, Direct: direct, Limits: p.im.o.Limits, Log: p.im.o.Log, Report: p.im.o.Report}
+			o := unpack.Options{DropBlobs: p.im.o.DropBlobs && !p.keep, Direct: direct && !p.keep, Limits: p.im.o.Limits, Log: p.im.o.Log, Report: p.im.o.Report}
 			var from unpack.Open
 			if open != nil {
 				from = func(ctx context.Context, offset int64) (unpack.Body, error) { return open(ctx, l, name, offset) }

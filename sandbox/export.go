@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/out"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/build"
 )
 
 // Outgoing is an image on its way out: an environment, or an image that the store has.
@@ -36,26 +38,35 @@ func (p *Project) Outgoing(ctx context.Context, o ExportOptions) (*Outgoing, err
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.m.builder(p)
+	g, _, err := p.outgoing(ctx, lock, section)
 	if err != nil {
 		return nil, err
 	}
-	env, err := b.Build(ctx, lock, section)
-	if err != nil {
-		return nil, err
-	}
-	sec := lock.Sections[section]
-	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec)}
 	if o.Name != "" {
 		if g.Name, err = fullName(o.Name); err != nil {
 			return nil, err
 		}
 	}
-	g.Image = out.Image{Layers: b.Outgoing(lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
-	if len(sec.Fetches) > 0 {
+	if len(lock.Sections[section].Fetches) > 0 {
 		p.m.notice("what [[fetch]] brings is not in the image: mount it, or fetch it there")
 	}
 	return g, nil
+}
+
+// outgoing builds one section of a lock.
+func (p *Project) outgoing(ctx context.Context, lock *envfile.Lock, section string) (*Outgoing, *build.Env, error) {
+	b, err := p.m.builder(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := b.Build(ctx, lock, section)
+	if err != nil {
+		return nil, nil, err
+	}
+	sec := lock.Sections[section]
+	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec)}
+	g.Image = out.Image{Layers: b.Outgoing(lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
+	return g, env, nil
 }
 
 // fullName is a reference in full, as engines take it for a name.
@@ -115,4 +126,3 @@ func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) 
 	}
 	return out.Export(ctx, file, g.Name, g.Image, g.im.OutOptions(func(s string) { g.m.notice("%s", s) }))
 }
-

@@ -94,6 +94,9 @@ func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 	for _, r := range records {
 		keepLayers(keep, r.Layers)
 		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
+		if r.Made {
+			m.keepMade(keep, r)
+		}
 	}
 	// What a kept sandbox was made on is the lower half of it, whatever became of its project.
 	sandboxes, err := m.l.Kept()

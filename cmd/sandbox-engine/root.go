@@ -24,6 +24,7 @@ var commands = []struct {
 	{"run", "run", newRun}, {"shell", "run", newShell}, {"plan", "run", newPlan},
 	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
 	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi}, {"export", "images", newExport}, {"push", "images", newPush},
+	{"commit", "images", newCommit}, {"import", "images", newImport}, {"inspect", "images", newInspect},
 	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion}, {"completion", "machine", newCompletion},
 }
 

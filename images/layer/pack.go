@@ -17,6 +17,10 @@ type PackOptions struct {
 	// had to copy, and the layer must not. Without it names that share a file within the tree are
 	// links to the first of them, and links to the outside do not matter.
 	NoHardlinks bool
+	// Skip leaves out what is called path, with all below it; whiteouts and opaque marks stay.
+	Skip func(path string) bool
+	// Contents are written in place of those of files in the tree.
+	Contents map[string][]byte
 }
 
 // Digests of a tree.

@@ -102,6 +102,11 @@ func (w *walker) child(dir int, path, name string) error {
 		if st.Rdev == 0 {
 			return w.emit(&node{path: path, kind: 'w'})
 		}
+	}
+	if w.o.Skip != nil && w.o.Skip(path) {
+		return nil
+	}
+	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		if first, ok := w.links[id(&st)]; ok {
 			// With the attributes of the file: some extractors set those of the link as well.
@@ -128,6 +133,10 @@ func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
 	}
 	n, err := w.inode(fd, path, st)
 	done() // only now: attributes ask for the right to read again
+	if b, ok := w.o.Contents[path]; ok && err == nil && n.kind == 'f' {
+		fd, n.size, err = instead(fd, b)
+		n.fd = fd
+	}
 	if err != nil || n.kind != 'f' {
 		unix.Close(fd)
 	}
@@ -138,6 +147,21 @@ func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
 		w.links[id(st)] = &node{path: path, mode: n.mode, uid: n.uid, gid: n.gid}
 	}
 	return w.emit(n) // takes over the descriptor of a file
+}
+
+// instead closes fd and gives a descriptor with other contents.
+func instead(fd int, b []byte) (int, int64, error) {
+	unix.Close(fd)
+	mem, err := unix.MemfdCreate("layer", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, 0, err
+	}
+	for done := 0; done < len(b) && err == nil; {
+		var n int
+		n, err = unix.Write(mem, b[done:])
+		done += max(n, 0)
+	}
+	return mem, int64(len(b)), err
 }
 
 func (w *walker) subdir(dir int, name, path string, st *unix.Stat_t) error {

@@ -81,25 +81,79 @@ func makeDocuments(im Image, layers []Descriptor) (*documents, error) {
 		}
 		return d, nil
 	}
+	if im.RawConfig != nil {
+		if err := d.patch(im, layers); err != nil {
+			return nil, err
+		}
+		return d, d.makeManifest(im, layers)
+	}
 	j := jsonConfig{Created: created(c), Architecture: c.Architecture, Variant: c.Variant, OS: c.OS, History: []jsonHistory{}}
 	j.Config = jsonRunConfig{
 		User: c.User, ExposedPorts: set(c.ExposedPorts), Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, Volumes: set(c.Volumes),
 		WorkingDir: c.WorkingDir, Labels: c.Labels, StopSignal: c.StopSignal, Shell: c.Shell,
 	}
 	j.RootFS.Type, j.RootFS.DiffIDs = "layers", []store.Digest{}
-	m := jsonManifest{SchemaVersion: 2, MediaType: oci.TypeManifest, Layers: []jsonDescriptor{}, Annotations: im.Annotations}
 	for i, l := range layers {
 		j.RootFS.DiffIDs = append(j.RootFS.DiffIDs, l.DiffID)
 		j.History = append(j.History, jsonHistory{created(c), "sandbox: " + im.Layers[i].What})
-		m.Layers = append(m.Layers, jsonDescriptor{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size})
 	}
 	var err error
 	if d.config, err = encode(j); err != nil {
 		return nil, err
 	}
+	return d, d.makeManifest(im, layers)
+}
+
+func (d *documents) makeManifest(im Image, layers []Descriptor) (err error) {
+	m := jsonManifest{SchemaVersion: 2, MediaType: oci.TypeManifest, Layers: []jsonDescriptor{}, Annotations: im.Annotations}
+	for _, l := range layers {
+		m.Layers = append(m.Layers, jsonDescriptor{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size})
+	}
 	m.Config = jsonDescriptor{MediaType: oci.TypeConfig, Digest: store.DigestOf(d.config), Size: int64(len(d.config))}
 	d.manifest, err = encode(m)
-	return d, err
+	return err
+}
+
+// patch takes over a configuration with all that is in it, health checks and the like, and has it name
+// these layers.
+func (d *documents) patch(im Image, layers []Descriptor) error {
+	_, was, err := oci.ParseConfig(im.RawConfig)
+	if err != nil {
+		return err
+	}
+	now := make([]store.Digest, len(layers))
+	for i, l := range layers {
+		now[i] = l.DiffID
+	}
+	if slices.Equal(was, now) {
+		d.config = im.RawConfig
+		return nil
+	}
+	var j map[string]json.RawMessage
+	if err := json.Unmarshal(im.RawConfig, &j); err != nil {
+		return err
+	}
+	if j["rootfs"], err = encode(struct {
+		Type    string         `json:"type"`
+		DiffIDs []store.Digest `json:"diff_ids"`
+	}{"layers", now}); err != nil {
+		return err
+	}
+	var history []json.RawMessage
+	if json.Unmarshal(j["history"], &history) == nil && len(history) > 0 {
+		for i := len(was); i < len(now); i++ {
+			h, err := encode(jsonHistory{created(im.Config), "sandbox: " + im.Layers[i].What})
+			if err != nil {
+				return err
+			}
+			history = append(history, h)
+		}
+		if j["history"], err = encode(history); err != nil {
+			return err
+		}
+	}
+	d.config, err = encode(j)
+	return err
 }
 
 // same tells whether the documents that an image came with still fit.

@@ -26,6 +26,7 @@ type Image struct {
 type Layer struct {
 	oci.Layer        // as it came; of a layer that was built here nothing but perhaps the DiffID is set
 	Name      string // in the store: hex of its diffID, or its build key
+	Tree      string // instead of Name: a tree elsewhere, with Pack
 	What      string // in words, for progress and history
 	From      string // the reference that it came from; "" = none
 	// Repository is "host/path" of a registry that has it; "" = none is known.
@@ -43,9 +44,9 @@ type Options struct {
 	// Refetch tells whether Fetch may count on the layer's source, so that a push can name the layer
 	// before it has the blob.
 	Refetch func(l Layer) bool
-	Notice func(string) // what the user should know; nil = nobody is told
-	Report progress.Report
-	Log    *slog.Logger
+	Notice  func(string) // what the user should know; nil = nobody is told
+	Report  progress.Report
+	Log     *slog.Logger
 }
 
 // Descriptor is a layer that has left.

@@ -104,7 +104,9 @@ type onlyReader struct{ io.Reader }
 // here, compressed by the frozen encoder. A tar that came without compression leaves without it.
 func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, error) {
 	sl, ok := p.o.Store.Layer(l.Name)
-	if !ok {
+	if l.Tree != "" {
+		sl = store.Layer{FS: l.Tree}
+	} else if !ok {
 		return Descriptor{}, fmt.Errorf("%s: layer %s: %w", l.What, l.Name, store.ErrNotFound)
 	}
 	blob := &meter{w: w, h: sha256.New(), ctx: ctx, report: func(int64, int64) {}}
@@ -132,7 +134,7 @@ func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, er
 	if l.Digest != "" && l.Digest != d.Digest && p.o.Notice != nil {
 		p.o.Notice(fmt.Sprintf("%s: its blob %s is not in the store and could not be fetched again; it was compressed anew, so its digest is another", l.What, short(l.Digest)))
 	}
-	if l.Digest == "" && l.Pack != nil {
+	if l.Digest == "" && l.Pack != nil && l.Tree == "" {
 		p.note(sl, d)
 	}
 	return d, nil

@@ -32,7 +32,7 @@ func (p *Packer) Upload(ctx context.Context, im Image) (registry.Upload, Result,
 	if err != nil {
 		return u, r, err
 	}
-	u.Manifest, u.MediaType = docs.manifest, docs.mediaType
+	u.Manifest, u.Config, u.MediaType = docs.manifest, docs.config, docs.mediaType
 	u.Blobs = append(u.Blobs, document("configuration", oci.TypeConfig, docs.config))
 	r.Manifest, r.Config, r.Layers = docs.digest(), store.DigestOf(docs.config), len(layers)
 	return u, r, nil

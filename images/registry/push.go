@@ -38,7 +38,8 @@ type Blob struct {
 type Upload struct {
 	Blobs     []Blob // in any order; the configuration is one
 	Manifest  []byte
-	MediaType string
+	Config    []byte // for the caller; it is sent as one of Blobs
+	MediaType string // of the manifest
 	Report    progress.Report
 	Jobs      int // blobs at once; 0 = 4
 }
