@@ -25,8 +25,15 @@ func (im *Images) fromRegistry(l out.Layer) bool {
 	return err == nil && r.Kind == Registry && !im.o.Offline
 }
 
-// Push sends o to the repository of ref, under its tag.
-func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, notice func(string)) (registry.Pushed, error) {
+// About is a document about an image that is pushed after it, as an artifact that refers to it.
+type About struct {
+	MediaType, What string
+	Document        []byte
+}
+
+// Push sends o to the repository of ref, under its tag, and then what there is about it. A registry that
+// takes images but no artifacts is told of to notice.
+func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About, notice func(string)) (registry.Pushed, error) {
 	if ref.Kind != Registry || ref.Digest != "" {
 		return registry.Pushed{}, hint.With(fmt.Errorf("not a place in a registry: %s", ref), "name one as registry.example/team/app:1.0")
 	}
@@ -44,6 +51,22 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, notice func(st
 	}
 	u.Report, u.Jobs = im.o.Report, im.o.Jobs
 	p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
+	for _, a := range about {
+		if err != nil {
+			break
+		}
+		var r registry.Upload
+		if r, err = out.Referrer(u, a.MediaType, a.What, a.Document); err != nil {
+			return p, err
+		}
+		var done registry.Pushed
+		if done, err = im.reg.Push(ctx, ref.Host, ref.Path, "", r); registry.Refused(err) {
+			notice(fmt.Sprintf("the registry has taken the image, but not the %s that belongs to it: %v", a.What, err))
+			err = nil
+		} else if err == nil {
+			p.Referrers = append(p.Referrers, done.Digest)
+		}
+	}
 	if err != nil {
 		return p, fmt.Errorf("push %s: %w", ref, err)
 	}

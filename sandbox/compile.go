@@ -164,7 +164,7 @@ func (m *Manager) planEnv(env *build.Env, want string, me caller) (*plan.Env, *l
 	if err != nil || passwd == nil {
 		return e, stack, err
 	}
-	dir, err := m.identityLayer(passwd, group)
+	dir, err := m.identityLayer(passwd, group, stack)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/out"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 )
@@ -21,8 +22,16 @@ type Outgoing struct {
 	Name  string // "host/path:tag"
 	SBOM  []byte // SPDX JSON; nil for what has no lock
 
-	im *images.Images
-	m  *Manager
+	im      *images.Images
+	m       *Manager
+	cleanup []func()
+}
+
+// Close removes what was only made for this.
+func (g *Outgoing) Close() {
+	for _, f := range g.cleanup {
+		f()
+	}
 }
 
 // ExportOptions say what of a project leaves.
@@ -49,6 +58,13 @@ func (p *Project) Outgoing(ctx context.Context, o ExportOptions) (*Outgoing, err
 	}
 	if len(lock.Sections[section].Fetches) > 0 {
 		p.m.notice("what [[fetch]] brings is not in the image: mount it, or fetch it there")
+	}
+	if g.SBOM, err = billOfMaterials(lock, section); err != nil || o.Code == "" {
+		return g, err
+	}
+	if err := g.addCode(ctx, p, o.Code, lock.Sections[section].Config.ProjectAt, lock.Epoch); err != nil {
+		g.Close()
+		return nil, err
 	}
 	return g, nil
 }
@@ -125,4 +141,12 @@ func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) 
 		return out.Result{}, fmt.Errorf("not a file: %s", file)
 	}
 	return out.Export(ctx, file, g.Name, g.Image, g.im.OutOptions(func(s string) { g.m.notice("%s", s) }))
+}
+
+// WriteSBOM writes the list of packages, as SPDX JSON.
+func (g *Outgoing) WriteSBOM(file string) error {
+	if g.SBOM == nil {
+		return hint.With(errors.New("there is a list of packages only for an environment, whose lock pins them"), "sandbox export --sbom FILE in a project")
+	}
+	return atomicfile.Write(file, g.SBOM, 0o644)
 }

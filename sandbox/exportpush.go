@@ -15,7 +15,11 @@ func (g *Outgoing) Push(ctx context.Context, ref string) (registry.Pushed, error
 	if err != nil {
 		return registry.Pushed{}, err
 	}
-	return g.im.Push(ctx, r, g.Image, func(s string) { g.m.notice("%s", s) })
+	var about []images.About
+	if g.SBOM != nil {
+		about = append(about, images.About{MediaType: "application/spdx+json", What: "list of packages", Document: g.SBOM})
+	}
+	return g.im.Push(ctx, r, g.Image, about, func(s string) { g.m.notice("%s", s) })
 }
 
 // Made tells whether the store has an image of this name that was made here, by commit or import.

@@ -12,12 +12,15 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/cdi"
 	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/gpu/lease"
 	"github.com/4cc2e759/sandbox/gpu/probe"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
+	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
 // NoGPUError says that a GPU is required and that this machine has none.
@@ -91,15 +94,19 @@ func (m *Manager) probeGPUs(ctx context.Context) (gpu.Inventory, error) {
 func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Inputs) (*launch.GPUChoice, error) {
 	g := &plan.GPU{Env: map[string]string{}, Force: map[string]string{}}
 	c := &launch.GPUChoice{Release: func() {}}
-	if err := m.addDevices(w, g); err != nil {
+	edits, err := m.addDevices(w, g)
+	if err != nil {
 		return nil, err
 	}
 	r, err := gpuRequest(w, in.Env.ImageEnv)
 	if err != nil {
 		return nil, err
 	}
+	stack := layer.NewStack(lowerPaths(in.Env.Lowers))
+	defer stack.Close()
+	var a additions
 	if r.Wants() {
-		if c.Release, err = m.addGPUs(ctx, w, r, in, g); err != nil {
+		if c.Release, err = m.addGPUs(ctx, w, r, in, g, &a, stack); err != nil {
 			if !r.Optional || ctx.Err() != nil {
 				return nil, err
 			}
@@ -107,14 +114,44 @@ func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Input
 			m.notice("runs on the processor: %v", onProcessor(err))
 		}
 	}
+	if err := m.addAbove(edits, in, g, &a, stack); err != nil {
+		c.Release()
+		return nil, err
+	}
 	if len(g.Ops) > 0 || len(g.Env) > 0 || g.Lower != "" {
 		c.Plan = g
 	}
 	return c, nil
 }
 
+// addAbove makes the layer above the image's.
+func (m *Manager) addAbove(edits *cdi.Edits, in plan.Inputs, g *plan.GPU, a *additions, stack *layer.Stack) error {
+	if edits != nil {
+		if err := m.addLibraries(edits, in, g, a, stack); err != nil {
+			return err
+		}
+	}
+	if len(a.files)+len(a.links) == 0 {
+		return nil
+	}
+	dir, err := m.addedLayer("9b", *a, stack)
+	g.Lower = dir
+	if err != nil && edits != nil {
+		return fmt.Errorf("device %s: %w", strings.Join(edits.Devices, ", "), err)
+	}
+	return err
+}
+
+func lowerPaths(lowers []spec.Lower) []string {
+	out := make([]string, len(lowers))
+	for i, l := range lowers {
+		out[i] = l.Path
+	}
+	return out
+}
+
 // addGPUs selects, checks, leases and adds what goes inside.
-func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, in plan.Inputs, g *plan.GPU) (func(), error) {
+func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, in plan.Inputs, g *plan.GPU, a *additions, stack *layer.Stack) (func(), error) {
 	inv, err := m.GPUs(ctx)
 	if err != nil {
 		return nil, err
@@ -135,12 +172,15 @@ func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, 
 	if err != nil {
 		return nil, err
 	}
-	release := func() { l.Close() }
-	if err := m.inject(ctx, w, r, inv, picks, in, g); err != nil {
-		release()
+	i, err := m.injection(ctx, w, r, inv, picks, in, g, stack)
+	if err == nil {
+		err = m.addInjection(i, g, a)
+	}
+	if err != nil {
+		l.Close()
 		return nil, err
 	}
-	return release, nil
+	return func() { l.Close() }, nil
 }
 
 // fitting marks the GPUs that the environment's programs cannot use. If none is left it says why.

@@ -7,17 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/4cc2e759/sandbox/gpu"
-	"github.com/4cc2e759/sandbox/gpu/cdi"
 	"github.com/4cc2e759/sandbox/gpu/driver"
 	"github.com/4cc2e759/sandbox/gpu/inject"
 	"github.com/4cc2e759/sandbox/images/layer"
@@ -28,44 +25,46 @@ import (
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
-// inject finds the driver and adds what goes inside with the picks.
-func (m *Manager) inject(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory, picks []gpu.Pick, in plan.Inputs, g *plan.GPU) error {
+// injection finds the driver and says what goes inside with the picks.
+func (m *Manager) injection(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory, picks []gpu.Pick, in plan.Inputs, g *plan.GPU, stack *layer.Stack) (*inject.Injection, error) {
 	roots, caps := m.GPURoots(), r.Capabilities()
 	set, err := driver.Discover(roots, driver.Options{DriverRoot: m.o.Environ["SANDBOX_DRIVER_ROOT"], Version: inv.Module, Caps: caps, Environ: m.o.Environ})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	dirs := make([]string, len(in.Env.Lowers))
-	for i, l := range in.Env.Lowers {
-		dirs[i] = l.Path
-	}
-	stack := layer.NewStack(dirs)
-	defer stack.Close()
+	in.GPU = g // what devices set counts as the image's
 	inputs := inject.Inputs{
-		Roots: roots, Inventory: inv, Picks: picks, Set: set, Caps: caps,
-		Image: inject.Image{
-			ReadFile: stack.ReadFile, Stat: stack.Stat, ReadDir: stack.ReadDir, Resolve: stack.Resolve, Env: plan.Environ(in),
-		},
+		Roots: roots, Inventory: inv, Picks: picks, Set: set, Caps: caps, Image: *imageOf(stack, in), OwnCache: ownCache(in),
 		Environ: m.o.Environ, EnvDigest: w.Digest, CompatMode: w.Options.Compat, Force: w.Options.Force,
 	}
 	facts := m.imageFacts(in.Env.Lowers, &inputs.Image)
 	inputs.Facts = &facts
-	if in.Sandbox.Upper != "" {
-		_, err := os.Lstat(filepath.Join(in.Sandbox.Upper, "etc/ld.so.cache"))
-		inputs.OwnCache = err == nil
-	}
 	i, err := inject.Plan(inputs)
 	var missing *inject.NodeError
 	if errors.As(err, &missing) && missing.Missing && modprobe(ctx, picks) {
 		i, err = inject.Plan(inputs)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, n := range append(set.Notes, i.Notes...) {
 		m.o.Log.Info("gpu", "note", n)
 	}
-	return m.addInjection(i, g)
+	return i, nil
+}
+
+// imageOf shows the merged layers, and the environment that the program would have.
+func imageOf(stack *layer.Stack, in plan.Inputs) *inject.Image {
+	return &inject.Image{ReadFile: stack.ReadFile, Stat: stack.Stat, ReadDir: stack.ReadDir, Resolve: stack.Resolve, Env: plan.Environ(in)}
+}
+
+// ownCache tells whether the writable layer has a list of libraries, made by an ldconfig inside.
+func ownCache(in plan.Inputs) bool {
+	if in.Sandbox.Upper == "" {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(in.Sandbox.Upper, "etc/ld.so.cache"))
+	return err == nil
 }
 
 // modprobe asks NVIDIA's setuid helper to make nodes that the kernel makes only on demand, as every
@@ -115,14 +114,19 @@ func (m *Manager) chained(path string) bool {
 	return slices.ContainsFunc(m.user.Stores, func(dir string) bool { return launch.Below(dir, path) != "" })
 }
 
-// addInjection makes operations, the layer and the folder for compiled kernels of an injection.
-func (m *Manager) addInjection(i *inject.Injection, g *plan.GPU) error {
+// addInjection makes operations, additions to the image and the folder for compiled kernels of an injection.
+func (m *Manager) addInjection(i *inject.Injection, g *plan.GPU, a *additions) error {
 	l := newOpList()
 	l.add(i)
 	if err := m.kernelCache(i.CacheKey, l, g); err != nil {
 		return err
 	}
-	g.Ops = append(g.Ops, l.ops...)
+	for _, op := range l.ops {
+		// A device of NVIDIA's own description beside --gpus: one node is made once.
+		if op.Kind != spec.Device || !slices.ContainsFunc(g.Ops, func(o spec.Op) bool { return o.Kind == op.Kind && o.Target == op.Target && o.Source == op.Source }) {
+			g.Ops = append(g.Ops, op)
+		}
+	}
 	for k, v := range i.Env {
 		if k == "LD_LIBRARY_PATH" || k == "LD_PRELOAD" { // corrected from the whole environment, the user's part too
 			g.Force[k] = v
@@ -130,15 +134,19 @@ func (m *Manager) addInjection(i *inject.Injection, g *plan.GPU) error {
 		}
 		g.Env[k] = v
 	}
-	g.Unset = append(g.Unset, i.Unset...)
+	for _, k := range i.Unset { // corrected, like the two above
+		if k == "LD_LIBRARY_PATH" || k == "LD_PRELOAD" {
+			g.Drop = append(g.Drop, k)
+			continue
+		}
+		g.Unset = append(g.Unset, k)
+	}
 	g.Path = append(g.Path, i.PathAppend...)
 	g.Memlock = g.Memlock || i.Memlock
-	if len(i.Lower) == 0 {
-		return nil
+	for name, content := range i.Lower {
+		a.file(name, content)
 	}
-	dir, err := m.fileLayer("9b", i.Lower)
-	g.Lower = dir
-	return err
+	return nil
 }
 
 // caches are the variables that name folders for compiled kernels: of the driver, Triton, PyTorch.
@@ -159,60 +167,5 @@ func (m *Manager) kernelCache(key string, l *opList, g *plan.GPU) error {
 	for name, sub := range kernelCaches {
 		g.Env[name] = at + "/" + sub
 	}
-	return nil
-}
-
-// fileLayer is a layer with these files, made once per content.
-func (m *Manager) fileLayer(prefix string, files map[string][]byte) (string, error) {
-	h := sha256.New()
-	names := slices.Sorted(maps.Keys(files))
-	for _, name := range names {
-		fmt.Fprintf(h, "%q %d\n", name, len(files[name]))
-		h.Write(files[name])
-	}
-	name := prefix + hex.EncodeToString(h.Sum(nil))[len(prefix):]
-	st, err := m.Store()
-	if err != nil {
-		return "", err
-	}
-	l, _, err := st.MakeLayer(context.Background(), name, func(dir string) error {
-		for _, name := range names {
-			p := filepath.Join(dir, "fs", filepath.Clean("/"+name))
-			if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(p, files[name], 0o644); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return l.FS, err
-}
-
-// addDevices resolves CDI devices and InfiniBand.
-func (m *Manager) addDevices(w launch.GPUWant, g *plan.GPU) error {
-	names := slices.Concat(w.CDI, w.Options.Devices)
-	l := newOpList()
-	if len(names) > 0 {
-		e, err := cdi.Resolve(names, cdi.Options{Roots: m.GPURoots()})
-		if err != nil {
-			return err
-		}
-		l.addEdits(e)
-		for _, n := range e.Notes {
-			m.notice("%s", n)
-		}
-		maps.Copy(g.Env, e.Env)
-		if len(e.Libraries) > 0 {
-			g.Env["LD_LIBRARY_PATH"] = strings.Join(e.Libraries, ":")
-		}
-	}
-	if w.IB {
-		for _, n := range cdi.InfiniBand(m.GPURoots()) {
-			l.node(n.Source, n.Target, n.Why)
-		}
-	}
-	g.Ops = append(g.Ops, l.ops...)
 	return nil
 }

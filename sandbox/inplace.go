@@ -166,11 +166,14 @@ func copyTree(from, to string) error {
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("not a regular file: %s", p)
-		}
 		if err := os.Remove(filepath.Join(to, rel)); err != nil && !os.IsNotExist(err) {
 			return err
+		}
+		if target, err := os.Readlink(p); err == nil {
+			return os.Symlink(target, filepath.Join(to, rel))
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("not a regular file: %s", p)
 		}
 		return build.CopyFile(p, filepath.Join(to, rel))
 	})

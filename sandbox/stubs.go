@@ -2,9 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,24 +58,10 @@ func makeStub(fs string, s plan.Stub, stack *layer.Stack) error {
 	return f.Close()
 }
 
-// identityLayer is a folder with a passwd and a group file, made once per content.
-func (m *Manager) identityLayer(passwd, group []byte) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "identity %q %q", passwd, group)
-	name := "1d" + hex.EncodeToString(h.Sum(nil))[2:]
-	st, err := m.Store()
-	if err != nil {
-		return "", err
-	}
-	l, _, err := st.MakeLayer(context.Background(), name, func(dir string) error {
-		etc := filepath.Join(dir, "fs", "etc")
-		if err := os.Mkdir(etc, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(etc, "passwd"), passwd, 0o644); err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(etc, "group"), group, 0o644)
-	})
-	return l.FS, err
+// identityLayer is a folder with a passwd and a group file.
+func (m *Manager) identityLayer(passwd, group []byte, image *layer.Stack) (string, error) {
+	var a additions
+	a.file("/etc/passwd", passwd)
+	a.file("/etc/group", group)
+	return m.addedLayer("1d", a, image)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 func newExport(a *app) *cobra.Command {
-	var file, name string
+	var file, name, sbom, code string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "export [-o FILE] [REF]",
@@ -28,18 +29,26 @@ layers of the base leave as they came, and one lock gives the same file on every
 	f := cmd.Flags()
 	f.StringVarP(&file, "output", "o", "", "the file; without it NAME.tar here")
 	f.StringVar(&name, "name", "", "what engines will call the image, as registry.example/team/app:1.0")
+	f.StringVar(&sbom, "sbom", "", "also write the list of packages that the lock pins, as SPDX JSON, to this file")
+	codeFlag(cmd, &code)
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name})
+		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name, Code: code})
 		if err != nil {
 			return err
 		}
+		defer g.Close()
 		if file == "" {
 			file = fileName(g.Name)
 		}
 		r, err := g.Export(cmd.Context(), file)
 		if err != nil {
 			return err
+		}
+		if sbom != "" {
+			if err := g.WriteSBOM(sbom); err != nil {
+				return err
+			}
 		}
 		if asJSON {
 			return a.json(struct {
@@ -58,6 +67,9 @@ layers of the base leave as they came, and one lock gives the same file on every
 // outgoing is the image that the arguments name, or this project's environment.
 func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox.ProjectOptions, o sandbox.ExportOptions) (*sandbox.Outgoing, error) {
 	if len(args) > 0 {
+		if o.Code != "" {
+			return nil, usage(cmd, errors.New("--with-code adds a project's code to its own environment, not to an image"))
+		}
 		m, err := a.open()
 		if err != nil {
 			return nil, err
@@ -69,6 +81,12 @@ func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox
 		return nil, err
 	}
 	return p.Outgoing(cmd.Context(), o)
+}
+
+// codeFlag adds --with-code[=REV].
+func codeFlag(cmd *cobra.Command, code *string) {
+	cmd.Flags().StringVar(code, "with-code", "", "add the files that git tracks at this commit, HEAD if none is named, as the last layer")
+	cmd.Flags().Lookup("with-code").NoOptDefVal = "HEAD"
 }
 
 // fileName is NAME.tar for an image's name.

@@ -10,7 +10,7 @@ import (
 )
 
 func newPush(a *app) *cobra.Command {
-	var image string
+	var image, code string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "push REF",
@@ -18,7 +18,7 @@ func newPush(a *app) *cobra.Command {
 		Long: `Pushes the image called REF that was committed or imported; if there is none, the environment of this
 project under that name. What the registry has is not sent again, and what another of its repositories has
 is taken from there; a push that was cut off can simply be made again. Credentials are those of docker login
-and podman login.` + "\n" + exitStatus,
+and podman login. The list of packages that the lock pins goes along, as an artifact that refers to the image.` + "\n" + exitStatus,
 		Example: `  sandbox push registry.example/team/env:1.0
   sandbox push --image debian:12 registry.example/mirror/debian:12`,
 		Args: cobra.ExactArgs(1),
@@ -26,13 +26,15 @@ and podman login.` + "\n" + exitStatus,
 	dir, profiles := projectFlags(a, cmd)
 	f := cmd.Flags()
 	f.StringVar(&image, "image", "", "push this image of the store")
+	codeFlag(cmd, &code)
 	f.BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		g, err := a.pushing(cmd, args[0], image, *dir, sandbox.ProjectOptions{Profiles: *profiles})
+		g, err := a.pushing(cmd, args[0], image, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Code: code})
 		if err != nil {
 			return err
 		}
+		defer g.Close()
 		r, err := g.Push(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -51,7 +53,7 @@ and podman login.` + "\n" + exitStatus,
 }
 
 // pushing decides what is meant by REF.
-func (a *app) pushing(cmd *cobra.Command, ref, image, dir string, po sandbox.ProjectOptions) (*sandbox.Outgoing, error) {
+func (a *app) pushing(cmd *cobra.Command, ref, image, dir string, po sandbox.ProjectOptions, o sandbox.ExportOptions) (*sandbox.Outgoing, error) {
 	m, err := a.open()
 	if err != nil {
 		return nil, err
@@ -69,5 +71,5 @@ func (a *app) pushing(cmd *cobra.Command, ref, image, dir string, po sandbox.Pro
 	if image != "" {
 		args = []string{image}
 	}
-	return a.outgoing(cmd, args, dir, po, sandbox.ExportOptions{})
+	return a.outgoing(cmd, args, dir, po, o)
 }

@@ -31,6 +31,7 @@ type Edits struct {
 	Binds     []Bind            // parents before what lies below them
 	Links     []Link            //
 	Libraries []string          // folders in the sandbox that the dynamic linker has to search
+	Sonames   []Soname          // the libraries in these that are the host's, sorted by path
 	Env       map[string]string //
 	Groups    []int             // of the host, that the program should be in; nobody can be put into one without root
 	Notes     []string          // what the user should know

@@ -23,7 +23,7 @@ func TestUnknownDevice(t *testing.T) {
 	if !errors.As(err, &unknown) || unknown.Near != "amd.com/gpu=0" {
 		t.Errorf("%#v", err)
 	}
-	equal(t, "hints", hint.Of(err), []string{"--device amd.com/gpu=0; there are amd.com/gpu=0, amd.com/gpu=1, amd.com/gpu=all"})
+	equal(t, "hints", hint.Of(err), []string{"meant: amd.com/gpu=0? there are amd.com/gpu=0, amd.com/gpu=1, amd.com/gpu=all"})
 	equal(t, "hints", hint.Of(h.fails([]string{"other.org/accelerator=one"})), []string{"there are amd.com/gpu=0, amd.com/gpu=1, amd.com/gpu=all"})
 
 	h.must(os.RemoveAll(h.path("etc/cdi")))

@@ -49,12 +49,15 @@ func (e *UnknownError) Unwrap() []error {
 func (e *UnknownError) Hint() string {
 	const most = 12
 	if len(e.Have) > 0 {
+		if len(e.Have) == 1 {
+			return "there is " + e.Have[0]
+		}
 		s := "there are " + strings.Join(e.Have[:min(len(e.Have), most)], ", ")
 		if more := len(e.Have) - most; more > 0 {
 			s += fmt.Sprintf(" and %d more", more)
 		}
 		if e.Near != "" {
-			s = "--device " + e.Near + "; " + s
+			s = "meant: " + e.Near + "? " + s
 		}
 		return s
 	}

@@ -50,6 +50,8 @@ type Pushed struct {
 	Sent   int          `json:"sent"`  // blobs whose bytes were sent
 	Bytes  int64        `json:"bytes"` // of them
 	Blobs  int          `json:"blobs"`
+
+	Referrers []store.Digest `json:"referrers,omitempty"` // documents about the image
 }
 
 // pushStall ends a push that does not get on: no byte was taken and no request answered. A registry may
@@ -233,6 +235,12 @@ func (a alive) RoundTrip(r *http.Request) (*http.Response, error) {
 		a.p.stall.Reset(pushStall)
 	}
 	return resp, err
+}
+
+// Refused tells a registry's answer that it does not want what was sent from every other failure.
+func Refused(err error) bool {
+	var t *transport.Error
+	return errors.As(err, &t) && t.StatusCode >= 400 && t.StatusCode < 500 && t.StatusCode != http.StatusTooManyRequests
 }
 
 // explainPush turns refusals into words.

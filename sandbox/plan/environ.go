@@ -44,6 +44,9 @@ func Environ(in Inputs) []string {
 	maps.Copy(env, in.Env.Set)
 	maps.Copy(env, in.Extra.Env)
 	if g := in.GPU; g != nil {
+		for _, k := range g.Drop {
+			delete(env, k)
+		}
 		maps.Copy(env, g.Force)
 		for _, dir := range g.Path {
 			env["PATH"] += ":" + dir

@@ -25,6 +25,7 @@ type GPU struct {
 	Env     map[string]string // over everything but what the env file and the command line set
 	Force   map[string]string // over these too: lists that were corrected, not replaced
 	Unset   []string          // variables of the image and the host that would mislead
+	Drop    []string          // variables that mislead whoever set them, the user too
 	Path    []string          // folders at the end of PATH
 	Memlock bool              // the limit of locked memory is raised as far as it goes
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/driver"
-	"github.com/4cc2e759/sandbox/gpu/inject"
 	"github.com/4cc2e759/sandbox/gpu/gputest"
+	"github.com/4cc2e759/sandbox/gpu/inject"
 )
 
 // What programs can ask for: what they get if they ask for nothing, and everything.

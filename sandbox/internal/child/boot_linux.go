@@ -20,13 +20,13 @@ func rawVfork(flags uintptr) (pid, errno uintptr)
 
 // What the child says. A message is one packet.
 const (
-	msgStarted = iota + 1 // the program is executed
-	msgFailed             // label, errno
-	msgNoExec             // errno, aux is the candidate; data the first bytes of a file that exists
-	msgTTY                // carries the master of the terminal
-	msgStopped            // errno is the stop signal
-	msgExited             // aux is the wait status
-	msgListener           // carries the listener of the filter and the root
+	msgStarted  = iota + 1 // the program is executed
+	msgFailed              // label, errno
+	msgNoExec              // errno, aux is the candidate; data the first bytes of a file that exists
+	msgTTY                 // carries the master of the terminal
+	msgStopped             // errno is the stop signal
+	msgExited              // aux is the wait status
+	msgListener            // carries the listener of the filter and the root
 )
 
 type message struct {
