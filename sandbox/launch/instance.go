@@ -97,6 +97,10 @@ func (l *Launcher) Open(name string) (*Instance, error) {
 				continue
 			}
 		}
+		if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
+			return nil, hint.With(fmt.Errorf("the store is read-only: %w", err),
+				"set SANDBOX_STORE to a folder that you can write, and add this one to the user's config.toml: stores = [\""+l.StoreDir+"\"]")
+		}
 		if err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
