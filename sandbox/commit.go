@@ -15,6 +15,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/out"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/owner"
 )
@@ -102,11 +103,7 @@ func (m *Manager) standsOn(ctx context.Context, name string, s *State) (*Outgoin
 		labels := g.Image.Config.Labels
 		delete(labels, LabelLock) // it is not what the lock promises any more
 		labels[labelFrom] = s.Env
-		var dirs []string
-		for _, l := range env.Layers {
-			dirs = append(dirs, filepath.Dir(l.FS))
-		}
-		return g, dirs, nil
+		return g, env.OwnerDirs(), nil
 	}
 	return nil, nil, hint.With(fmt.Errorf("sandbox %s was made on environment %s, which %s does not lock any more", name, s.Env, filepath.Join(p.Dir, LockName)),
 		"go back to the lock that it was made with")
@@ -157,7 +154,7 @@ func (m *Manager) changes(in *launch.Instance, below []string, epoch int64) (out
 	if err != nil {
 		return out.Layer{}, err
 	}
-	owners, err := ownersOver(upper, below, remembered)
+	owners, err := build.OwnersOver(upper, below, remembered)
 	if err != nil {
 		return out.Layer{}, err
 	}

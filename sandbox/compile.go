@@ -259,7 +259,7 @@ func (p *Project) inputFiles(f *envfile.File) ([]string, error) {
 		if s.Where == "project" {
 			continue
 		}
-		inputs, err := build.Expand(p.Dir, s.Inputs)
+		inputs, err := build.Expand(p.Dir, p.m.StoreDir(), s.Inputs)
 		if err != nil {
 			return nil, err
 		}

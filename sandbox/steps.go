@@ -66,7 +66,7 @@ func stepText(s envfile.Step) string {
 
 // stepKey covers the environment, the step's text and the content of its inputs.
 func (p *Project) stepKey(c *launch.Compiled, s envfile.Step) (string, error) {
-	files, err := build.Expand(c.Root, s.Inputs)
+	files, err := build.Expand(c.Root, p.m.StoreDir(), s.Inputs)
 	if err != nil {
 		return "", err
 	}
@@ -145,7 +145,7 @@ func (r *stepRecord) restore(dir, root string) error {
 // saveStep keeps copies of a step's outputs. A pattern without a file is an error: the step did not
 // do what the env file says of it.
 func saveStep(dir, root string, s envfile.Step) error {
-	files, err := build.Expand(root, s.Outputs)
+	files, err := build.Expand(root, "", s.Outputs)
 	if err != nil {
 		return err
 	}

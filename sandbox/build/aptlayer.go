@@ -119,7 +119,7 @@ func (b *Builder) addDebs(ctx context.Context, env *Env, pins []envfile.DebPin, 
 			return err
 		}
 		return InstallDebs(ctx, InstallDebsInput{
-			Lowers: env.dirs(), Debs: pins, Path: b.debPath, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
+			Lowers: env.dirs(), Owners: env.OwnerDirs(), Debs: pins, Path: b.debPath, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
 		})
 	})
 }

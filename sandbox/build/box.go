@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 	"github.com/4cc2e759/sandbox/sandbox/start"
 )
@@ -28,6 +30,8 @@ type Box struct {
 	Bind   string   // instead of an overlay: this folder is the root
 	Stubs  string   // folder of mount points (see [MakeStubs]), the lowest layer
 
+	// Owners remembers in Upper or Bind what chown asks for, see package owner, or fails.
+	Owners  bool
 	Network bool
 	Caps    []string          // more capabilities
 	Files   map[string]string // path below BoxRun -> content
@@ -86,11 +90,11 @@ func (b *Box) Run(ctx context.Context, args ...string) error {
 		}
 		defer in.Close()
 	}
-	p, err := start.Start(ctx, s, start.Options{Stdin: in, Stdout: out, Stderr: errOut, TTY: start.Never, Log: b.Log})
+	p, err := start.Start(ctx, s, start.Options{Stdin: in, Stdout: out, Stderr: errOut, TTY: start.Never, Remember: b.Owners, Log: b.Log})
 	if err != nil {
 		closeOut()
 		closeErr()
-		return err
+		return unheard(err)
 	}
 	stop := context.AfterFunc(ctx, func() { p.Signal(os.Kill) })
 	exit, err := p.Wait()
@@ -112,6 +116,16 @@ func (b *Box) Run(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// unheard explains that the kernel lets only one program listen to system calls.
+func unheard(err error) error {
+	var e *start.Error
+	if !errors.As(err, &e) || e.Op != "seccomp filter" || e.Errno != syscall.EBUSY {
+		return err
+	}
+	return hint.With(errors.New("something outside of this process listens to its system calls already, so the owners that a build asks for cannot be remembered"),
+		"build outside of the container that runs this, and bring the environment in as an image: sandbox export")
+}
+
 func (b *Box) spec(args []string) *spec.Spec {
 	s := &spec.Spec{
 		Version:  spec.Version,
@@ -128,6 +142,9 @@ func (b *Box) spec(args []string) *spec.Spec {
 			Caps: append([]string{"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
 				"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT"}, b.Caps...),
 		},
+	}
+	if b.Owners {
+		s.Seccomp = append(s.Seccomp, "owners")
 	}
 	if b.Dir != "" {
 		s.Process.Dir = b.Dir

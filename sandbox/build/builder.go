@@ -73,6 +73,18 @@ func (e *Env) dirs() []string {
 	return out
 }
 
+// OwnerDirs are the folders of the layers, bottom first, that say whose files are: those that are derived
+// have folders only to show how they look.
+func (e *Env) OwnerDirs() []string {
+	var out []string
+	for _, l := range e.Layers {
+		if !l.derived {
+			out = append(out, filepath.Dir(l.FS))
+		}
+	}
+	return out
+}
+
 func (e *Env) names() []string {
 	out := make([]string, len(e.Layers))
 	for i, l := range e.Layers {

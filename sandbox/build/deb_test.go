@@ -78,7 +78,7 @@ func (w debWork) do(ctx context.Context, t *testing.T) (res debResult, err error
 		return res, err
 	}
 	more, _, err := st.MakeLayer(ctx, strings.Repeat("b", 64), func(dir string) error {
-		return InstallDebs(ctx, InstallDebsInput{Lowers: []string{base.FS}, Debs: w.More, Path: find, Epoch: testEpoch, Dir: dir, Notice: notice, Log: log})
+		return InstallDebs(ctx, InstallDebsInput{Lowers: []string{base.FS}, Owners: []string{base.Dir}, Debs: w.More, Path: find, Epoch: testEpoch, Dir: dir, Notice: notice, Log: log})
 	})
 	if err != nil {
 		return res, err

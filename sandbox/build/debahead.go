@@ -18,20 +18,18 @@ import (
 )
 
 // debAhead inflates .debs before dpkg gets them, all processors at work: dpkg takes one after the
-// other. The ones that it needs to run are unpacked on the way; what belongs to somebody else than
-// root is remembered, so that nobody needs to read the tars once more.
+// other. The ones that it needs to run are unpacked on the way.
 type debAhead struct {
-	root    *os.File
-	dir     string // holds the inflated .debs, and the gate
-	files   []debFile
-	entries [][]deb.Entry // of each file; filled while the group works
-	gate    *os.File      // a fifo: dpkg waits for a line from it before the last batch
-	late    *errgroup.Group
-	stop    context.CancelFunc // of late
+	root  *os.File
+	dir   string // holds the inflated .debs, and the gate
+	files []debFile
+	gate  *os.File // a fifo: dpkg waits for a line from it before the last batch
+	late  *errgroup.Group
+	stop  context.CancelFunc // of late
 }
 
 func newDebAhead(fs, aside string, files []debFile) (*debAhead, error) {
-	a := &debAhead{dir: filepath.Join(aside, "debs"), files: files, entries: make([][]deb.Entry, len(files))}
+	a := &debAhead{dir: filepath.Join(aside, "debs"), files: files}
 	if err := os.Mkdir(a.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -140,8 +138,11 @@ func (a *debAhead) inflate(j int, unpack bool) error {
 		}
 		return !unpack
 	}
-	a.entries[j], err = deb.Unpack(r, a.root, deb.UnpackOptions{Plain: w, Skip: skip})
-	if err = errors.Join(err, w.Close()); err != nil {
+	entries, err := deb.Unpack(r, a.root, deb.UnpackOptions{Plain: w, Skip: skip})
+	if err = errors.Join(err, w.Close()); err == nil && unpack {
+		err = rememberFolders(a.root, entries)
+	}
+	if err != nil {
 		return fmt.Errorf("unpack %s: %w", f.name(), err)
 	}
 	return nil
@@ -156,18 +157,6 @@ func (a *debAhead) open(fail func(error)) {
 	if err != nil {
 		fail(err)
 	}
-}
-
-// owners are those of the files that do not belong to root, by path, as dpkg meets them.
-func (a *debAhead) owners() map[string]tarOwner {
-	a.late.Wait()
-	owners := map[string]tarOwner{}
-	for _, entries := range a.entries {
-		for _, e := range entries {
-			noteOwner(owners, e.Name, tarOwner{e.UID, e.GID, e.Uname, e.Gname})
-		}
-	}
-	return owners
 }
 
 func (a *debAhead) close() {

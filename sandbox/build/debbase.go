@@ -51,8 +51,8 @@ func AssembleDebBase(ctx context.Context, in DebBaseInput) error {
 		return err
 	}
 	run := dpkgRun{
-		box: &Box{Bind: fs, Log: in.Log}, files: files, batches: batches, fs: fs, trees: []string{fs},
-		dir: in.Dir, aside: aside, epoch: in.Epoch, notice: in.Notice, ahead: ahead,
+		box: &Box{Bind: fs, Log: in.Log}, files: files, batches: batches, fs: fs,
+		dir: in.Dir, epoch: in.Epoch, notice: in.Notice, ahead: ahead,
 	}
 	if err := run.do(ctx); err != nil {
 		return err

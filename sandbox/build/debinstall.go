@@ -15,6 +15,7 @@ import (
 // InstallDebsInput is what a layer of packages is made from.
 type InstallDebsInput struct {
 	Lowers []string // trees of the layers below, bottom first
+	Owners []string // folders of those of them that say whose files are, see [Env.OwnerDirs]
 	Debs   []envfile.DebPin
 	Path   func(envfile.DebPin) (string, error) // where the verified .deb lies
 	Epoch  int64
@@ -48,8 +49,8 @@ func InstallDebs(ctx context.Context, in InstallDebsInput) error {
 	in.Report.Do("install", "packages", 0, int64(len(files)))
 	run := dpkgRun{
 		box:   &Box{Lowers: in.Lowers, Upper: fs, Work: work, Stubs: stubs, Log: in.Log},
-		files: files, batches: []debBatch{{files: files}}, fs: fs, trees: append(in.Lowers[:len(in.Lowers):len(in.Lowers)], fs),
-		dir: in.Dir, aside: aside, epoch: in.Epoch, notice: in.Notice,
+		files: files, batches: []debBatch{{files: files}}, fs: fs, below: in.Owners,
+		dir: in.Dir, epoch: in.Epoch, notice: in.Notice,
 	}
 	// A policy of the image's own stays; ours is shown over a mount point that no layer has.
 	if err := os.MkdirAll(filepath.Join(stubs, "usr/sbin"), 0o755); err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -71,7 +69,7 @@ func (b *Builder) step(ctx context.Context, env *Env, sec *envfile.Section, s en
 		return err
 	}
 	box := Box{
-		Lowers: env.dirs(), Upper: filepath.Join(dir, "fs"), Work: work, Stubs: stubs,
+		Lowers: env.dirs(), Upper: filepath.Join(dir, "fs"), Work: work, Stubs: stubs, Owners: true,
 		Network: s.Network, Log: b.Log, Dir: path.Join(at, s.Workdir),
 		Binds: []BoxBind{{Source: in, Target: at, Write: true}},
 		Env:   stepEnv(env, s, epoch),
@@ -86,7 +84,14 @@ func (b *Builder) step(ctx context.Context, env *Env, sec *envfile.Section, s en
 	if err := store.RemoveAll(work); err != nil {
 		return err
 	}
-	return tidyUpper(box.Upper)
+	owners, err := newOwners(box.Upper, env.OwnerDirs())
+	if err != nil {
+		return err
+	}
+	if err := tidyUpper(box.Upper); err != nil {
+		return err
+	}
+	return writeOwners(dir, owners)
 }
 
 // stepEnv is the image's environment, then the step's.
@@ -126,25 +131,6 @@ func tidyUpper(fs string) error {
 	return layer.CleanUpper(fs)
 }
 
-// removeBytecode deletes __pycache__: it holds times of this machine, and the bytecode layer has it.
-func removeBytecode(root string) error {
-	var dirs []string
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && d.Name() == "__pycache__" {
-			dirs = append(dirs, p)
-			return fs.SkipDir
-		}
-		return nil
-	})
-	for _, d := range dirs {
-		err = errors.Join(err, store.RemoveAll(d))
-	}
-	return err
-}
-
 // lockSteps pins the image steps with the content of their inputs.
 func (b *Builder) lockSteps() ([]envfile.StepPin, error) {
 	var out []envfile.StepPin
@@ -152,7 +138,7 @@ func (b *Builder) lockSteps() ([]envfile.StepPin, error) {
 		if s.Where == "project" {
 			continue
 		}
-		files, err := Expand(b.Dir, s.Inputs)
+		files, err := Expand(b.Dir, b.Store.Dir(), s.Inputs)
 		if err != nil {
 			return nil, fmt.Errorf("step %q: %w", firstLine(s.Run.Shell), err)
 		}
@@ -165,72 +151,6 @@ func (b *Builder) lockSteps() ([]envfile.StepPin, error) {
 		out = append(out, pin)
 	}
 	return out, nil
-}
-
-// Expand gives the files that patterns of [[step]] inputs mean: names, folders (all below), and
-// patterns where ** is any depth. A pattern that matches nothing is an error: a typing mistake would
-// else leave the step without its input.
-func Expand(dir string, patterns []string) ([]string, error) {
-	var out []string
-	for _, p := range patterns {
-		n := len(out)
-		err := filepath.WalkDir(dir, func(f string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			rel, err := filepath.Rel(dir, f)
-			if err != nil {
-				return err
-			}
-			if d.IsDir() && d.Name() == ".git" {
-				return fs.SkipDir
-			}
-			if rel == "sandbox.lock" || rel == "sandbox.local.toml" { // it says what the inputs are; it is one machine's
-				return nil
-			}
-			if d.Type().IsRegular() && matches(p, filepath.ToSlash(rel)) {
-				out = append(out, rel)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(out) == n {
-			return nil, fmt.Errorf("inputs: nothing matches %q", p)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
-}
-
-// matches compares path elements; ** stands for any number of them, and a pattern that names a
-// folder means everything in it.
-func matches(pattern, name string) bool {
-	return matchParts(strings.Split(path.Clean(pattern), "/"), strings.Split(name, "/"))
-}
-
-func matchParts(pat, name []string) bool {
-	switch {
-	case len(pat) == 0:
-		return true // the rest lies below a folder that was named
-	case pat[0] == "." && len(pat) == 1:
-		return true
-	case pat[0] == "**":
-		if len(pat) == 1 {
-			return true
-		}
-		for i := range name {
-			if matchParts(pat[1:], name[i:]) {
-				return true
-			}
-		}
-		return false
-	case len(name) == 0:
-		return false
-	}
-	ok, err := path.Match(pat[0], name[0])
-	return err == nil && ok && matchParts(pat[1:], name[1:])
 }
 
 // copyInputs copies pinned files and refuses one that is not what the lock says.

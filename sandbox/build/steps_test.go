@@ -9,7 +9,7 @@ import (
 
 func TestExpand(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range []string{"setup.py", "csrc/a.c", "csrc/deep/b.c", "csrc/deep/b.h", "doc/x.md", ".git/config"} {
+	for _, f := range []string{"setup.py", "csrc/a.c", "csrc/deep/b.c", "csrc/deep/b.h", "doc/x.md", ".git/config", "store/tmp/x.c", "sandbox.lock"} {
 		p := filepath.Join(dir, f)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
@@ -21,6 +21,9 @@ func TestExpand(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("csrc", filepath.Join(dir, "to")); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ patterns, want []string }{
 		{[]string{"setup.py"}, []string{"setup.py"}},
 		{[]string{"csrc"}, []string{"csrc/a.c", "csrc/deep/b.c", "csrc/deep/b.h"}},
@@ -29,13 +32,19 @@ func TestExpand(t *testing.T) {
 		{[]string{"*.py", "setup.py"}, []string{"setup.py"}},
 		{[]string{"."}, []string{"csrc/a.c", "csrc/deep/b.c", "csrc/deep/b.h", "doc/x.md", "setup.py"}},
 	} {
-		got, err := Expand(dir, c.patterns)
+		got, err := Expand(dir, filepath.Join(dir, "store"), c.patterns)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, %v; want %v", c.patterns, got, err, c.want)
 		}
 	}
-	for _, bad := range []string{"stup.py", "link", "csrc/*.h", ".git/config"} {
-		if got, err := Expand(dir, []string{bad}); err == nil {
+	if err := os.Mkdir(filepath.Join(dir, "closed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Expand(dir, "", []string{"csrc/**/*.h"}); err != nil || len(got) != 1 {
+		t.Errorf("beside a folder that cannot be read: %v, %v", got, err)
+	}
+	for _, bad := range []string{"stup.py", "link", "csrc/*.h", ".git/config", "../" + filepath.Base(dir) + "/setup.py", filepath.Join(dir, "setup.py"), "to/deep/b.c", "store/tmp/x.c", "csrc/[a", "sandbox.lock"} {
+		if got, err := Expand(dir, filepath.Join(dir, "store"), []string{bad}); err == nil {
 			t.Errorf("%s gave %v", bad, got)
 		}
 	}

@@ -34,7 +34,7 @@ func Read(upper string) (map[string]Owner, error) {
 		notes[inode{n.Ino, n.Born}] = n
 	}
 	out := map[string]Owner{}
-	err = walk(upper, func(at, path string, st *unix.Statx_t) error {
+	err = Walk(upper, func(at, path string, st *unix.Statx_t) error {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG, unix.S_IFDIR:
 			var buf [64]byte
@@ -64,7 +64,7 @@ func Read(upper string) (map[string]Owner, error) {
 // Strip removes what is remembered, so that the tree is as if chown had never been asked for. The layer
 // must not be in use.
 func Strip(upper string) error {
-	err := walk(upper, func(at, path string, st *unix.Statx_t) error {
+	err := Walk(upper, func(at, path string, st *unix.Statx_t) error {
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG, unix.S_IFDIR:
 			switch err := unix.Lremovexattr(at, Attr); err {
@@ -97,7 +97,7 @@ func Written(upper string, programs []Program) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = walk(upper, func(at, path string, st *unix.Statx_t) error {
+	err = Walk(upper, func(at, path string, st *unix.Statx_t) error {
 		if _, known := owners[path]; known || st.Mode&unix.S_IFMT == unix.S_IFCHR {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -8,17 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// visit is called for everything in a tree but its top's parents; folders come before what they hold.
-// The entry is reachable as at, without following a link at its end, until visit returns.
-type visit func(at, path string, st *unix.Statx_t) error
+// A Visit is called for everything in a tree, also its top (path ""); folders come before what they hold.
+// The entry is reachable as at, without following a link at its end, until Visit returns. If that is
+// [fs.SkipDir], which a removed folder needs, what the folder holds is left out.
+type Visit func(at, path string, st *unix.Statx_t) error
 
 const (
 	maxDepth = 4096 // a path has at most 4096 bytes, but folders can be moved into each other
-	wanted   = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_INO | unix.STATX_CTIME | unix.STATX_BTIME | unix.STATX_MTIME
+	wanted   = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_INO | unix.STATX_CTIME | unix.STATX_BTIME | unix.STATX_MTIME | unix.STATX_SIZE
 )
 
-// walk visits the tree. Nothing is followed: the tree was written by strangers.
-func walk(top string, f visit) error {
+// Walk visits a tree that nobody else changes. Nothing is followed: the tree was written by strangers. What its
+// owner may not read is read nevertheless: it has the permission for that moment.
+func Walk(top string, f Visit) error {
 	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: top, Err: err}
@@ -28,7 +31,7 @@ func walk(top string, f visit) error {
 		unix.Close(fd)
 		return &os.PathError{Op: "statx", Path: top, Err: err}
 	}
-	if err := f(self(fd), "", &st); err != nil {
+	if err := f(self(fd)+"/.", "", &st); err != nil { // as a link it would have no attributes
 		unix.Close(fd)
 		return err
 	}
@@ -38,7 +41,7 @@ func walk(top string, f visit) error {
 func self(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // walkDir closes fd.
-func walkDir(fd int, dir string, f visit, depth int) error {
+func walkDir(fd int, dir string, f Visit, depth int) error {
 	d := os.NewFile(uintptr(fd), dir)
 	defer d.Close()
 	if depth > maxDepth {
@@ -56,7 +59,7 @@ func walkDir(fd int, dir string, f visit, depth int) error {
 	return nil
 }
 
-func walkName(dir int, name, path string, f visit, depth int) error {
+func walkName(dir int, name, path string, f Visit, depth int) error {
 	var st unix.Statx_t
 	if err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW, wanted, &st); err != nil {
 		return &os.PathError{Op: "statx", Path: path, Err: err}
@@ -66,7 +69,9 @@ func walkName(dir int, name, path string, f visit, depth int) error {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer back()
-	if err := f(self(dir)+"/"+name, path, &st); err != nil {
+	if err := f(self(dir)+"/"+name, path, &st); err == fs.SkipDir {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {

@@ -27,7 +27,10 @@ type Options struct {
 	ExtraFiles []*os.File
 	// Cgroup is the folder of a cgroup v2 in which the sandbox starts; nil is this process's.
 	Cgroup *os.File
-	Log    *slog.Logger // nil discards
+	// Remember makes it an error where owners that chown asks for cannot be remembered although the spec
+	// wants it; else that is a warning.
+	Remember bool
+	Log      *slog.Logger // nil discards
 }
 
 func (o *Options) log() *slog.Logger {

@@ -29,8 +29,9 @@ type Process struct {
 	signals   *signals      // nil: none is passed on
 	listening chan struct{} // closed when signals is set
 
-	owners notify.Config  // what the owners that chown asks for are remembered with
-	server *notify.Server // nil: they are not
+	owners   notify.Config  // what the owners that chown asks for are remembered with
+	remember bool           // or it is an error
+	server   *notify.Server // nil: they are not
 
 	mu     sync.Mutex
 	reaped bool
@@ -144,7 +145,9 @@ func (p *Process) follow() *Error {
 				p.Signal(unix.SIGKILL)
 			}
 		case child.Listener:
-			p.listen(e)
+			if err := p.listen(e); err != nil {
+				return err
+			}
 		case child.Started:
 			if p.owners.Upper != "" && p.server == nil {
 				p.owners.Log.Warn("owners that chown asks for are not remembered: something outside listens to this process's system calls already")
@@ -175,16 +178,25 @@ func (p *Process) follow() *Error {
 }
 
 // listen answers what the sandbox's filter leaves to us.
-func (p *Process) listen(e child.Event) {
+func (p *Process) listen(e child.Event) *Error {
 	if e.FD < 0 {
-		return
+		return nil
 	}
 	p.owners.Listener, p.owners.Root = e.FD, e.Root
 	var err error
-	if p.server, err = notify.Serve(p.owners); err != nil { // the kernel answers "no such system call" then
-		p.owners.Log.Warn("owners that chown asks for are not remembered", "err", err)
-		p.owners.Upper = ""
+	if p.server, err = notify.Serve(p.owners); err == nil {
+		return nil
 	}
+	// The kernel answers "no such system call" from now on.
+	if p.remember {
+		p.Signal(unix.SIGKILL)
+		failed := &Error{Op: "remember owners", Kind: "process", Path: p.owners.Upper}
+		errors.As(err, &failed.Errno)
+		return failed
+	}
+	p.owners.Log.Warn("owners that chown asks for are not remembered", "err", err)
+	p.owners.Upper = ""
+	return nil
 }
 
 func exitOf(ws syscall.WaitStatus) Exit {

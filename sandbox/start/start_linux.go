@@ -22,7 +22,7 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := child.Config{UID: os.Geteuid(), GID: os.Getegid(), Files: files(&o), Rung: rung(), NoFile: startLimit()}
+	c := child.Config{UID: os.Geteuid(), GID: os.Getegid(), Files: files(&o), Rung: rung(), NoFile: startLimit(), Listened: o.Remember}
 	if o.Cgroup != nil {
 		c.Cgroup = int(o.Cgroup.Fd())
 	}
@@ -39,10 +39,14 @@ func Start(ctx context.Context, s *spec.Spec, o Options) (*Process, error) {
 func launch(ctx context.Context, s *spec.Spec, o *Options, c child.Config) (*Process, error) {
 	p := &Process{first: make(chan error, 1), ended: make(chan struct{}), listening: make(chan struct{}), gone: make(chan struct{}), name: first(s.Process.Args)}
 	if seccomp.Asks(s.Seccomp) {
-		if s.Root.Upper == "" {
+		upper := s.Root.Upper
+		if upper == "" {
+			upper = s.Root.Bind
+		}
+		if upper == "" {
 			return nil, errors.New("owners are remembered in a writable layer on disk, and this sandbox has none")
 		}
-		p.owners = notify.Config{Upper: s.Root.Upper, Log: o.log()}
+		p.owners, p.remember = notify.Config{Upper: upper, Log: o.log()}, o.Remember
 	}
 	if o.TTY == Auto && mounts(s, spec.Devpts) {
 		if t, ok := tty.Find(o.Stdin, o.Stdout, o.Stderr); ok {

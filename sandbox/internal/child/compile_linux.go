@@ -21,6 +21,7 @@ type Config struct {
 	NoFile   uint64 // soft limit of open files for the program, 0 = leave it
 	Term     *Term  // make a terminal of the sandbox's own
 	Cgroup   int    // descriptor of a cgroup v2 folder to start in, 0 = ours
+	Listened bool   // a filter that asks for a listener fails without one
 }
 
 // Term is the outer terminal's state, for the inner one.

@@ -157,7 +157,8 @@ func (k *compiler) filters() error {
 }
 
 // listened loads the filters with a listener, sends it to the parent and goes on at end. Where there
-// can be none, because whatever runs us listens to us itself, it goes on with the next instruction.
+// can be none, because whatever runs us listens to us itself, it goes on with the next instruction, or
+// fails if a listener must be.
 func (k *compiler) listened(names []string, end int32) error {
 	prog, err := k.filter(names)
 	if err != nil {
@@ -165,13 +166,16 @@ func (k *compiler) listened(names []string, end int32) error {
 	}
 	fd, root := k.reg(), k.reg()
 	k.call(unix.SYS_OPENAT, cwd, k.str("/"), num(dirPath)).to(root)
-	loaded, older, none := k.target(), k.target(), k.target()
+	loaded, older := k.target(), k.target()
 	flags := unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW | unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	// Since 5.19 a signal does not start a call anew that is being answered: Go programs signal themselves all the time.
 	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(flags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), prog).
 		to(fd).then(loaded).or(older, unix.EINVAL, unix.EBUSY)
 	k.place(older)
-	k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(flags), prog).to(fd).or(none, unix.EINVAL, unix.EBUSY)
+	last, none := k.call(unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(flags), prog).to(fd), k.target()
+	if !k.c.Listened {
+		last.or(none, unix.EINVAL, unix.EBUSY)
+	}
 	k.place(loaded)
 	k.send(msgListener, fd, root)
 	k.call(unix.SYS_CLOSE, fd)

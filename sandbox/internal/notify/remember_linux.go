@@ -57,7 +57,8 @@ func (s *Server) remember(w *wish) syscall.Errno {
 	next := w.has.With(w.uid, w.gid)
 	set := next != w.has
 	if set && !w.known && next.UID <= 0 && next.GID <= 0 {
-		// Of what nothing is known root owns it, but for a copy of what the image gave to somebody.
+		// What was made here and of which nothing is known is root's already. What the layers below have may
+		// be somebody else's there: it is copied up, as by any chown.
 		set = s.fromBelow(w)
 	}
 	if set {
@@ -105,11 +106,11 @@ func (w *wish) clears(set bool) bool {
 	return e == 0
 }
 
-// fromBelow tells whether the file is a copy of one of the layers below, in the writable one.
+// fromBelow tells whether the file is one of the layers below, or a copy of one.
 func (s *Server) fromBelow(w *wish) bool {
 	fd := s.inUpper(w)
 	if fd < 0 {
-		return false
+		return true
 	}
 	defer unix.Close(fd)
 	_, e := getxattr(self(fd), "user.overlay.origin", nil)
