@@ -34,6 +34,12 @@ func (g *Outgoing) Close() {
 	}
 }
 
+// Call gives the image the name that engines will know it by.
+func (g *Outgoing) Call(name string) (err error) {
+	g.Name, err = fullName(name)
+	return err
+}
+
 // ExportOptions say what of a project leaves.
 type ExportOptions struct {
 	Name string // of the image; "" = the env file's
@@ -52,7 +58,7 @@ func (p *Project) Outgoing(ctx context.Context, o ExportOptions) (*Outgoing, err
 		return nil, err
 	}
 	if o.Name != "" {
-		if g.Name, err = fullName(o.Name); err != nil {
+		if err := g.Call(o.Name); err != nil {
 			return nil, err
 		}
 	}

@@ -74,7 +74,11 @@ func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox
 		if err != nil {
 			return nil, err
 		}
-		return m.Outgoing(args[0])
+		g, err := m.Outgoing(args[0])
+		if err != nil || o.Name == "" {
+			return g, err
+		}
+		return g, g.Call(o.Name)
 	}
 	p, err := a.project(dir, po)
 	if err != nil {

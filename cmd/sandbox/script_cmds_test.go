@@ -11,14 +11,16 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/4cc2e759/sandbox/internal/enginetest"
 	"github.com/4cc2e759/sandbox/internal/registrytest"
 	"github.com/4cc2e759/sandbox/internal/testenv"
 )
 
 // commandsOfScripts are what scripts can call besides testscript's own; testdata/script/README.md has one
-// line for each. More than six would mean that the tool lacks a verb.
+// line for each. They make a world for the tool, they do not do its work.
 var commandsOfScripts = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"cache":      cmdCache,
+	"engine":     cmdEngine,
 	"fileserver": cmdFileServer,
 	"gitserver":  cmdGitServer,
 	"gpus":       cmdGPUs,
@@ -50,6 +52,18 @@ func cmdCache(ts *testscript.TestScript, neg bool, args []string) {
 	conf := filepath.Join(ts.Getenv("HOME"), ".config", "sandbox")
 	ts.Check(os.MkdirAll(conf, 0o755))
 	ts.Check(os.WriteFile(filepath.Join(conf, "config.toml"), fmt.Appendf(nil, "stores = [%q]\n", c.dir), 0o644))
+}
+
+// cmdEngine: engine docker|containerd|podman
+func cmdEngine(ts *testscript.TestScript, neg bool, args []string) {
+	engines := map[string]func(testing.TB) []string{"docker": enginetest.Docker, "containerd": enginetest.Containerd, "podman": enginetest.Podman}
+	if neg || len(args) != 1 || engines[args[0]] == nil {
+		ts.Fatalf("usage: engine docker|containerd|podman")
+	}
+	for _, v := range engines[args[0]](tb(ts)) {
+		name, value, _ := strings.Cut(v, "=")
+		ts.Setenv(name, value)
+	}
 }
 
 // cmdFileServer: fileserver DIR

@@ -71,7 +71,10 @@ func mustOf(name string) string {
 	if len(list) == 0 {
 		return ""
 	}
-	list = slices.DeleteFunc(list, func(s string) bool { return s == "root" || s == "users" || s == "subuid" })
+	rootOnly := []string{"root", "users", "docker", "containerd"}
+	list = slices.DeleteFunc(list, func(s string) bool {
+		return slices.Contains(rootOnly, s) || name != testenv.WithSubuid && s == "podman"
+	})
 	if name == testenv.WithSubuid {
 		list = append(list, "subuid")
 	}

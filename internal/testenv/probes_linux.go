@@ -85,6 +85,20 @@ func probeRoot() error {
 	return nil
 }
 
+// asRoot is programs that only root can use.
+func asRoot(names ...string) func() error {
+	return func() error { return errors.Join(probeRoot(), programs(names...)()) }
+}
+
+func probePodman() error {
+	if probeRoot() != nil {
+		if err := probeSubuid(); err != nil {
+			return err
+		}
+	}
+	return programs("podman", "runc")()
+}
+
 func probeUsers() error {
 	if err := probeRoot(); err != nil {
 		return fmt.Errorf("only root can become another user: %w", err)

@@ -8,6 +8,8 @@ var errLinux = errors.New("this is not Linux")
 
 func program(string) func() error     { return func() error { return errLinux } }
 func programs(...string) func() error { return func() error { return errLinux } }
+func asRoot(...string) func() error   { return func() error { return errLinux } }
+func probePodman() error              { return errLinux }
 func probeUserns() error              { return errLinux }
 func probeOverlay() error             { return errLinux }
 func probeRoot() error                { return errLinux }

@@ -38,6 +38,10 @@ var conditions = map[string]condition{
 	"cc":         {"a C compiler, for the GPU probe and the driver library that tests make up", once(program("gcc"))},
 	"mmdebstrap": {"mmdebstrap, the oracle of deb: bases", once(program("mmdebstrap"))},
 	"busybox":    {"a static busybox", once(probeBusybox)},
+	"docker":     {"root, dockerd and docker", once(asRoot("dockerd", "docker", "containerd", "runc"))},
+	"containerd": {"root, containerd and ctr", once(asRoot("containerd", "ctr", "runc"))},
+	"podman":     {"podman with runc, for root or a user with a subuid range", once(probePodman)},
+	"umoci":      {"umoci, which unpacks images", once(program("umoci"))},
 	"mirror":     {"the host's apt sources answer", once(probeMirror)},
 	"index":      {"pip's index of Python packages answers", once(probeIndex)},
 }
