@@ -152,7 +152,12 @@ func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) 
 // WriteSBOM writes the list of packages, as SPDX JSON.
 func (g *Outgoing) WriteSBOM(file string) error {
 	if g.SBOM == nil {
-		return hint.With(errors.New("there is a list of packages only for an environment, whose lock pins them"), "sandbox export --sbom FILE in a project")
+		return ErrNoSBOM()
 	}
 	return atomicfile.Write(file, g.SBOM, 0o644)
+}
+
+// ErrNoSBOM says why there is no list of packages.
+func ErrNoSBOM() error {
+	return hint.With(errors.New("there is a list of packages only for an environment, whose lock pins them"), "sandbox export --sbom FILE in a project")
 }

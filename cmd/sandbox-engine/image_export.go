@@ -38,6 +38,9 @@ layers of the base leave as they came, and one lock gives the same file on every
 			return err
 		}
 		defer g.Close()
+		if sbom != "" && g.SBOM == nil {
+			return sandbox.ErrNoSBOM()
+		}
 		if file == "" {
 			file = fileName(g.Name)
 		}
