@@ -34,7 +34,10 @@ func cut(w http.ResponseWriter, r *http.Request, b []byte, n int) int {
 	end := min(start+n, len(b))
 	w.Write(b[start:end])
 	http.NewResponseController(w).Flush()
-	time.Sleep(20 * time.Millisecond) // a reset must not overtake the bytes
+	if end == len(b) {
+		return end - start
+	}
+	time.Sleep(200 * time.Millisecond) // a reset must not overtake the bytes
 	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()

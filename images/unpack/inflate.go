@@ -6,8 +6,9 @@ import (
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	gzip "github.com/4cc2e759/sandbox/images/inflate"
 )
 
 // maxWindow bounds the memory that a zstd stream can ask for. The format's own tools refuse more

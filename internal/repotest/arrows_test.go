@@ -141,12 +141,13 @@ func TestEnvfileIsPure(t *testing.T) {
 }
 
 func TestTestPackagesStayInTests(t *testing.T) {
+	of := []string{"internal/testenv", "internal/registrytest", "internal/enginetest", "gpu/gputest"}
 	for _, p := range packages(t) {
-		if p.Path == "internal/testenv" || p.Path == "internal/registrytest" || p.Path == "gpu/gputest" {
+		if slices.Contains(of, p.Path) {
 			continue
 		}
 		for _, imp := range p.Imports {
-			if imp == module+"/internal/testenv" || imp == module+"/internal/registrytest" || imp == module+"/gpu/gputest" || imp == "testing" || strings.HasPrefix(imp, "github.com/rogpeppe/go-internal") {
+			if slices.Contains(of, strings.TrimPrefix(imp, module+"/")) || imp == "testing" || strings.HasPrefix(imp, "github.com/rogpeppe/go-internal") {
 				t.Errorf("%s imports %s outside of its tests", p.Path, imp)
 			}
 		}
