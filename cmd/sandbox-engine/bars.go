@@ -31,6 +31,7 @@ type item struct {
 	total   int64
 	last    time.Time
 	done    bool
+	speed   speed
 }
 
 // slow is how long an item lasts before it is shown on a terminal.
@@ -56,6 +57,7 @@ func (b *bars) report(verb, name string, done, total int64) {
 	if it.done {
 		return
 	}
+	it.speed.add(time.Now(), done)
 	over := total >= 0 && done >= total
 	if b.tty {
 		b.show(it, verb, name, done, total, over)
@@ -76,7 +78,9 @@ func (b *bars) show(it *item, verb, name string, done, total int64, over bool) {
 		it.bar = b.group.AddBar(max(total, 0),
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-8s %-32s ", verb, shorten(name, 32)))),
-			mpb.AppendDecorators(decor.OnComplete(decor.Any(func(s decor.Statistics) string { return amount(verb, s.Current, s.Total) }), "")))
+			mpb.AppendDecorators(decor.OnComplete(decor.Any(func(s decor.Statistics) string {
+				return amount(s.Current, s.Total) + it.speed.text(time.Now(), s.Current, s.Total)
+			}), "")))
 	}
 	if total > 0 && it.total != total {
 		it.total = total
@@ -89,15 +93,18 @@ func (b *bars) show(it *item, verb, name string, done, total int64, over bool) {
 }
 
 // amount is bytes for what is fetched and steps for what is made.
-func amount(verb string, done, total int64) string {
+func amount(done, total int64) string {
 	if total <= 0 {
 		return ""
 	}
-	if total < 4096 {
+	if total < steps {
 		return fmt.Sprintf("%d/%d", done, total)
 	}
 	return fmt.Sprintf("%.1f / %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
 }
+
+// Fewer than this are not bytes.
+const steps = 4096
 
 // line prints the beginning of an item that is worth a line and, every ten seconds, how far it is.
 func (b *bars) line(it *item, key string, done, total int64, over bool) {
@@ -107,7 +114,7 @@ func (b *bars) line(it *item, key string, done, total int64, over bool) {
 		fmt.Fprintf(b.out, "%s: done in %.1f s\n", key, now.Sub(it.started).Seconds())
 	case !over && !it.last.IsZero() && now.Sub(it.last) > 10*time.Second:
 		it.last = now
-		fmt.Fprintf(b.out, "%s: %s\n", key, amount(key, done, total))
+		fmt.Fprintf(b.out, "%s: %s%s\n", key, amount(done, total), it.speed.text(now, done, total))
 	case it.last.IsZero():
 		it.last = now
 	}
