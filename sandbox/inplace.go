@@ -78,17 +78,13 @@ func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instanc
 	if err != nil {
 		return start.Exit{}, err
 	}
-	for _, stub := range plan.Stubs(s, isFile) {
+	plan.MakePoints(s, inputs.Sandbox.Tmp, launch.IsFile)
+	for _, stub := range plan.Stubs(s, launch.IsFile) {
 		if err := makeStub(root, stub, stack); err != nil && !errors.Is(err, os.ErrExist) {
 			return start.Exit{}, err
 		}
 	}
 	return m.l.Start(ctx, s, o)
-}
-
-func isFile(p string) bool {
-	st, err := os.Stat(p)
-	return err == nil && !st.IsDir()
 }
 
 // skeleton makes root with a folder, link or empty file for each entry of dir, and says what is bound

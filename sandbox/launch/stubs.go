@@ -19,16 +19,20 @@ func (l *Launcher) Plan(ctx context.Context, in plan.Inputs, stores []string) (*
 	if err != nil {
 		return nil, err
 	}
-	stubs := plan.Stubs(s, func(p string) bool {
-		st, err := os.Stat(p)
-		return err == nil && !st.IsDir()
-	})
+	plan.MakePoints(s, in.Sandbox.Tmp, IsFile)
+	stubs := plan.Stubs(s, IsFile)
 	dir, err := l.stubLayer(ctx, append(stubs, plan.Certificates(in)...), in.Env.Lowers, stores)
 	if err != nil {
 		return nil, err
 	}
 	s.Root.Lowers = append([]spec.Lower{{Path: dir, Why: "mount points, below everything so that they never show as a change"}}, s.Root.Lowers...)
 	return s, nil
+}
+
+// IsFile tells whether a host path is there and no folder.
+func IsFile(p string) bool {
+	st, err := os.Stat(p)
+	return err == nil && !st.IsDir()
 }
 
 // stubLayer gives a folder with these mount points, made once for these layers: where a path goes

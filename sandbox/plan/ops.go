@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile/terms"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
@@ -162,6 +163,13 @@ func mounts(in Inputs) ([]spec.Op, error) {
 	sort.Slice(items, func(i, j int) bool { return items[i].m.To < items[j].m.To })
 	var out []spec.Op
 	for _, it := range items {
+		if it.m.To == Run || below(it.m.To, Run) {
+			place := it.why
+			if it.why == "--mount" {
+				place = it.key
+			}
+			return nil, hint.With(fmt.Errorf("%s: %s is for the sandbox's own files", place, Run), "any other folder will do: /mnt"+strings.TrimPrefix(it.m.To, Run))
+		}
 		op, err := mount(in, it.key, it.m)
 		if err != nil {
 			return nil, err

@@ -164,3 +164,68 @@ func TestRefused(t *testing.T) {
 		t.Errorf("a host mount that nobody bound: %v", err)
 	}
 }
+
+// What is mounted empty has no mount points of its own: they are made, and never in a folder of the host's.
+func TestMountsInEmptyPlaces(t *testing.T) {
+	in := inputs()
+	in.Extra.Mounts = map[string]terms.Mount{
+		"--mount 1": {Kind: "host", From: "/host/file", To: "/tmp/deep/er/file"},
+		"--mount 2": {Kind: "host", From: "/host/dir", To: "/dev/dir"},
+		"--mount 3": {Kind: "host", From: "/host/more", To: "/dev/dir/more"},
+		"--mount 4": {Kind: "tmpfs", To: "/tmp/t"},
+		"--mount 5": {Kind: "host", From: "/host/file", To: "/fast/file"},
+		"--mount 6": {Kind: "host", From: "/host/file", To: "/opt/file"},
+		"--mount 7": {Kind: "host", From: "/host/dir", To: "/dev/shm"},
+	}
+	s, err := plan.Plan(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(s.Ops)
+	file := func(p string) bool { return p == "/host/file" }
+	plan.MakePoints(s, in.Sandbox.Tmp, file)
+	var made []string
+	for i, op := range s.Ops {
+		if op.Why == "--mount" && (op.Kind == spec.Dir || op.Kind == spec.File) {
+			made = append(made, string(op.Kind)+" "+op.Target)
+			if !slices.ContainsFunc(s.Ops[i:], func(o spec.Op) bool { return o.Kind == spec.Bind || o.Kind == spec.Tmpfs }) {
+				t.Errorf("%s is made after what is mounted on it", op.Target)
+			}
+		}
+	}
+	want := []string{"dir /dev/dir", "file /fast/file", "dir /tmp/deep/er", "file /tmp/deep/er/file", "dir /tmp/t"}
+	if !slices.Equal(made, want) || len(s.Ops) != before+len(want) {
+		t.Errorf("made %v and %d others; want %v", made, len(s.Ops)-before-len(made), want)
+	}
+	for _, st := range plan.Stubs(s, file) {
+		if strings.HasPrefix(st.Path, "/tmp/") || strings.HasPrefix(st.Path, "/dev/") {
+			t.Errorf("a stub for %s, which nobody would see", st.Path)
+		}
+	}
+	// Who mounts a folder of the host on /tmp keeps it as it is.
+	in.Extra.Mounts = map[string]terms.Mount{"--mount a": {Kind: "host", From: "/host/dir", To: "/tmp"}, "--mount b": {Kind: "host", From: "/host/dir", To: "/tmp/in"}}
+	if s, err = plan.Plan(in); err != nil {
+		t.Fatal(err)
+	}
+	before = len(s.Ops)
+	if plan.MakePoints(s, in.Sandbox.Tmp, file); len(s.Ops) != before {
+		t.Error("something is made in a folder of the host")
+	}
+}
+
+func TestOurFolderIsOurs(t *testing.T) {
+	for _, to := range []string{plan.Run, plan.Run + "/check"} {
+		in := inputs()
+		in.Extra.Mounts = map[string]terms.Mount{"--mount /x:" + to: {Kind: "host", From: "/x", To: to}}
+		_, err := plan.Plan(in)
+		if want := "--mount /x:" + to + ": /run/sandbox is for the sandbox's own files"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		in = inputs()
+		in.Env.Mounts["data"] = terms.Mount{Kind: "host", To: to}
+		_, err = plan.Plan(in)
+		if want := "sandbox.toml:12: mounts.data: /run/sandbox is for the sandbox's own files"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

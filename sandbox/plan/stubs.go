@@ -28,8 +28,8 @@ func Certificates(in Inputs) []Stub {
 }
 
 // Stubs lists the mount points of a spec that an image may lack, sorted, outer ones first. Those
-// below /dev, /tmp, /proc and /run/sandbox are left out: what is mounted there has them, or they are made in it. file tells whether a
-// host path is a file.
+// below /dev, /tmp, /proc and /run/sandbox are left out: what is mounted there has them, or they are made in
+// it ([MakePoints]). file tells whether a host path is a file.
 func Stubs(s *spec.Spec, file func(hostPath string) bool) []Stub {
 	seen := map[string]bool{}
 	var out []Stub

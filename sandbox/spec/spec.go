@@ -68,7 +68,7 @@ const (
 	Devpts  Kind = "devpts"  // own instance
 	Mqueue  Kind = "mqueue"  //
 	Dir     Kind = "dir"     // make Target (and parents) with Mode; fine if it exists
-	File    Kind = "file"    // make Target with Content and Mode; only below a tmpfs of ours
+	File    Kind = "file"    // make Target with Content and Mode below a tmpfs of ours; elsewhere it is empty, and fine if it exists
 	Symlink Kind = "symlink" // make Target pointing at Source; only below a tmpfs of ours
 	Lock    Kind = "lock"    // make the existing Target read-only (bound onto itself); fine if missing
 	Mask    Kind = "mask"    // hide Target: an empty read-only tmpfs over a folder, /dev/null over a file; fine if missing

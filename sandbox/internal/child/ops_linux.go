@@ -302,6 +302,13 @@ func (k *compiler) dir(op *spec.Op) error {
 }
 
 func (k *compiler) file(op *spec.Op) error {
+	if _, _, ours := k.owner(op.Target); !ours && op.Content == "" {
+		up, name := path.Split(op.Target)
+		dir, _ := k.at(path.Clean(up))
+		k.call(unix.SYS_MKNODAT, dir, k.str(name), num(unix.S_IFREG|max(op.Mode, 0o600)), num(0)).ok(unix.EEXIST)
+		k.call(unix.SYS_CLOSE, dir)
+		return nil
+	}
 	dir, name, err := k.parent(op.Target)
 	if err != nil {
 		return err
