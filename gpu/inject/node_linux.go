@@ -15,8 +15,3 @@ func numbersOf(fi fs.FileInfo) (major, minor int, ok bool) {
 	}
 	return int(unix.Major(st.Rdev)), int(unix.Minor(st.Rdev)), true
 }
-
-// accessible asks without opening: to open a GPU's node may wake the GPU.
-func accessible(name string) error {
-	return unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK|unix.W_OK, unix.AT_EACCESS)
-}

@@ -9,8 +9,10 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/access"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
@@ -25,6 +27,7 @@ const (
 const (
 	modprobeHelp = "on the host, once: sudo nvidia-modprobe -u -c=0 (as any user where it is setuid); to have it after each start of the machine: echo nvidia-uvm | sudo tee /etc/modules-load.d/nvidia-uvm.conf"
 	nodeHelp     = "on the host: sudo nvidia-modprobe -c=0; in a container, start it with the GPU's devices"
+	cgroupHelp   = "the device cgroup of the container, job or service around this process does not allow it: start that one with the GPU (docker run --gpus, sbatch --gres=gpu); after systemctl daemon-reload, start it anew"
 	groupHelp    = "ask the administrator for the group that owns it, then log in again; see: ls -l /dev/nvidia*"
 )
 
@@ -188,12 +191,21 @@ func (p *planner) node(name string, major, minor int, help, why string) error {
 		if ok && (major > notKnown && a != major || major >= notKnown && b != minor) {
 			return &NodeError{Path: source, Problem: fmt.Sprintf("its number is %d:%d and should be %d:%d", a, b, major, minor), Help: "it is left over from another start of the machine: remove it; the driver makes it again"}
 		}
-		if err := accessible(source); err != nil {
-			return &NodeError{Path: source, Problem: fmt.Sprintf("you may not read and write it (mode %#o)", fi.Mode().Perm()), Help: groupHelp}
+		if err := access.ReadWrite(source); err != nil {
+			return deniedNode(source, fi, err)
 		}
 	}
 	p.out.Nodes = append(p.out.Nodes, Node{source, "/dev/" + name, why})
 	return nil
+}
+
+// deniedNode says who does not let us: the mode, or with EPERM what is around this process.
+func deniedNode(source string, fi fs.FileInfo, err error) error {
+	mode := fi.Mode().Perm()
+	if errors.Is(err, syscall.EPERM) {
+		return &NodeError{Path: source, Problem: fmt.Sprintf("opening it is forbidden although its mode %04o allows it", mode), Help: cgroupHelp}
+	}
+	return &NodeError{Path: source, Problem: fmt.Sprintf("you may not read and write it (mode %04o)", mode), Help: groupHelp}
 }
 
 // optional is node for what may be missing.

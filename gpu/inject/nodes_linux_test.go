@@ -3,6 +3,7 @@ package inject
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -84,6 +85,31 @@ func TestANodeOfAGroupIsRefused(t *testing.T) {
 	var e *NodeError
 	if !errors.As(err, &e) || !strings.Contains(e.Problem, "you may not read and write it (mode 0660)") {
 		t.Errorf("%v", err)
+	}
+}
+
+// inCgroup is the cgroup.procs file that a child of TestACgroupIsNamed goes to.
+const inCgroup = "INJECT_TEST_CGROUP"
+
+func TestACgroupIsNamed(t *testing.T) {
+	testenv.Need(t, "root", "devcgroup")
+	if procs := os.Getenv(inCgroup); procs != "" {
+		in := inputs(t, gputest.New(t, "gke"), 1)
+		in.Facts = &ImageFacts{Libc: "glibc", Conf: true}
+		if err := testenv.EnterCgroup(procs); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Plan(in)
+		var e *NodeError
+		if !errors.As(err, &e) || e.Problem != "opening it is forbidden although its mode 0666 allows it" || !strings.Contains(e.Hint(), "docker run --gpus") {
+			t.Errorf("%v", err)
+		}
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestACgroupIsNamed$")
+	cmd.Env = append(os.Environ(), inCgroup+"="+testenv.WithoutDevices(t, "c 195:* rw"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -10,18 +10,17 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/access"
 )
 
 // nodes looks at the device nodes. What concerns one GPU is written to its Error; what concerns all is
 // returned.
 func (p *probing) nodes() error {
 	if p.wsl {
-		return access(p.Roots, "dxg")
+		return mayOpen(p.Roots, "dxg")
 	}
-	if err := access(p.Roots, "nvidiactl"); err != nil {
+	if err := mayOpen(p.Roots, "nvidiactl"); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return &NoNodeError{"/dev/nvidiactl"}
 		}
@@ -35,7 +34,7 @@ func (p *probing) nodes() error {
 			continue
 		}
 		name := "nvidia" + strconv.Itoa(d.Minor)
-		err := access(p.Roots, name)
+		err := mayOpen(p.Roots, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			err = &NoNodeError{"/dev/" + name}
@@ -50,7 +49,7 @@ func (p *probing) nodes() error {
 	if usable == 0 && denied != nil {
 		return denied
 	}
-	if err := access(p.Roots, "nvidia-uvm"); errors.Is(err, fs.ErrNotExist) {
+	if err := mayOpen(p.Roots, "nvidia-uvm"); errors.Is(err, fs.ErrNotExist) {
 		return &NoUVMError{"/dev/nvidia-uvm"}
 	} else if err != nil {
 		return err
@@ -58,17 +57,17 @@ func (p *probing) nodes() error {
 	return nil
 }
 
-// access asks the kernel whether this process may open the node for reading and writing. It does not open
+// mayOpen asks the kernel whether this process may open the node for reading and writing. It does not open
 // it: that would wake a sleeping GPU up. The device cgroup has its say here too, with EPERM where the mode
 // would have said EACCES.
-func access(r gpu.Roots, name string) error {
+func mayOpen(r gpu.Roots, name string) error {
 	path := filepath.Join(r.Dev, name)
-	err := unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK|unix.W_OK, unix.AT_EACCESS)
+	err := access.ReadWrite(path)
 	if err == nil {
 		return nil
 	}
 	e := &PermissionError{Path: "/dev/" + name}
-	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+	if !errors.Is(err, syscall.EACCES) && !errors.Is(err, syscall.EPERM) {
 		return &fs.PathError{Op: "access", Path: "/dev/" + name, Err: err}
 	}
 	if fi, serr := os.Stat(path); serr == nil {
@@ -77,7 +76,7 @@ func access(r gpu.Roots, name string) error {
 			e.Group = group(r, int(st.Gid))
 		}
 	}
-	e.Cgroup = errors.Is(err, unix.EPERM)
+	e.Cgroup = errors.Is(err, syscall.EPERM)
 	return e
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -104,5 +105,40 @@ func TestDeniedHere(t *testing.T) {
 		if !errors.As(err, &denied) || denied.Path != c.path || !strings.Contains(denied.Hint(), "ask who runs this machine") {
 			t.Errorf("%s: %v", c.node, err)
 		}
+	}
+}
+
+// In a device cgroup that leaves the GPUs out the mode of the nodes says yes, and the kernel no.
+func TestInDeviceCgroup(t *testing.T) {
+	testenv.Need(t, "root", "devcgroup")
+	m := gputest.New(t, "gke")
+	m.BuildNVML(t)
+	if m.Nodes != gputest.NodesReal {
+		t.Skip("this root may not make device nodes")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestCgroupDenies$", "-test.v")
+	cmd.Env = append(os.Environ(), builtHelper+"="+helper(t), deniedVar+"="+m.Dir, cgroupVar+"="+testenv.WithoutDevices(t, "c 195:* rwm"))
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+const cgroupVar = "PROBE_TEST_CGROUP"
+
+func TestCgroupDenies(t *testing.T) {
+	procs, dir := os.Getenv(cgroupVar), os.Getenv(deniedVar)
+	if procs == "" {
+		return // run by TestInDeviceCgroup
+	}
+	if err := testenv.EnterCgroup(procs); err != nil {
+		t.Fatal(err)
+	}
+	_, err := probe.Probe(context.Background(), probe.Options{Roots: gpu.Below(dir), Helper: helper(t)})
+	var denied *probe.PermissionError
+	if !errors.As(err, &denied) || !denied.Cgroup || err.Error() != "opening /dev/nvidiactl is forbidden although its mode 0666 allows it" {
+		t.Fatalf("%v", err)
+	}
+	if h := denied.Hint(); !strings.Contains(h, "docker run --gpus") {
+		t.Errorf("hint %q", h)
 	}
 }

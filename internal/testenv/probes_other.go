@@ -15,6 +15,7 @@ func probeOverlay() error             { return errLinux }
 func probeRoot() error                { return errLinux }
 func probeUsers() error               { return errLinux }
 func probeSubuid() error              { return errLinux }
+func probeDevices() error             { return errLinux }
 func probeGit() error                 { return errLinux }
 func probeMirror() error              { return errLinux }
 func probeIndex() error               { return errLinux }

@@ -30,6 +30,7 @@ var conditions = map[string]condition{
 	"root":       {"the tests run as root", once(probeRoot)},
 	"users":      {"users " + WithSubuid + " (with a subuid range) and " + WithoutSubuid + " (without) exist", once(probeUsers)},
 	"subuid":     {"this user has a subuid range and newuidmap", once(probeSubuid)},
+	"devcgroup":  {"root may make device cgroups (cgroup v1)", once(probeDevices)},
 	"git":        {"git and its http-backend", once(probeGit)},
 	"tmux":       {"tmux, for a real terminal", once(program("tmux"))},
 	"strace":     {"strace", once(program("strace"))},
