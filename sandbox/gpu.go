@@ -78,7 +78,7 @@ func (m *Manager) GPUs(ctx context.Context) (gpu.Inventory, error) {
 }
 
 func (m *Manager) probeGPUs(ctx context.Context) (gpu.Inventory, error) {
-	o := probe.Options{Roots: m.GPURoots(), Environ: environList(m.o.Environ), Log: m.o.Log}
+	o := probe.Options{Roots: m.GPURoots(), DriverRoot: m.o.Environ[driverRootVar], Environ: environList(m.o.Environ), Log: m.o.Log}
 	inv, err := probe.Probe(ctx, o)
 	var uvm *probe.NoUVMError
 	if errors.As(err, &uvm) && modprobe(ctx, nil) {

@@ -28,7 +28,7 @@ import (
 // injection finds the driver and says what goes inside with the picks.
 func (m *Manager) injection(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory, picks []gpu.Pick, in plan.Inputs, g *plan.GPU, stack *layer.Stack) (*inject.Injection, error) {
 	roots, caps := m.GPURoots(), r.Capabilities()
-	set, err := driver.Discover(roots, driver.Options{DriverRoot: m.o.Environ["SANDBOX_DRIVER_ROOT"], Version: inv.Module, Caps: caps, Environ: m.o.Environ})
+	set, err := driver.Discover(roots, driver.Options{DriverRoot: m.o.Environ[driverRootVar], Version: driverVersion(inv), Caps: caps, Environ: m.o.Environ})
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,18 @@ func (m *Manager) injection(ctx context.Context, w launch.GPUWant, r gpu.Request
 		m.o.Log.Info("gpu", "note", n)
 	}
 	return i, nil
+}
+
+// driverRootVar names the variable with the folder of a driver that lies where nobody looks.
+const driverRootVar = "SANDBOX_DRIVER_ROOT"
+
+// driverVersion is that of the module, or of the library that has just talked to it where containers hide
+// /proc/driver. Windows counts its drivers otherwise than its files for Linux.
+func driverVersion(inv gpu.Inventory) string {
+	if inv.Module == "" && inv.Source == "nvml" {
+		return inv.Driver
+	}
+	return inv.Module
 }
 
 // imageOf shows the merged layers, and the environment that the program would have.

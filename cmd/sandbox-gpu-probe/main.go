@@ -40,7 +40,7 @@ func main() {
 	if *library == "" && *root != "" {
 		roots := gpu.Below(*root)
 		module, _ := probe.Module(roots)
-		*library = probe.Library(roots, module)
+		*library = probe.Library(roots, module, "")
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(answer(nvml.Read(*library))); err != nil {
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)

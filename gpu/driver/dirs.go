@@ -57,8 +57,8 @@ func alternatives(root, arch string) []string {
 	return out
 }
 
-// rootDirs are where libraries lie below a driver root; the root itself may be that folder too.
-func rootDirs(root string) []string {
+// RootDirs are where libraries lie below a driver root; the root itself may be that folder too.
+func RootDirs(root string) []string {
 	var out []string
 	for _, d := range []string{"", "/lib64", "/lib", "/lib/" + multiarch(), "/usr/lib64", "/usr/lib/" + multiarch(), "/usr/lib/" + multiarch() + "/nvidia/current", "/usr/lib"} {
 		out = append(out, path.Join(root, d))

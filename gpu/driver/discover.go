@@ -62,7 +62,7 @@ type library struct {
 // only ones: a driver is not put together from two.
 func (f *finder) libraries(driverRoot string) error {
 	if driverRoot != "" {
-		f.look(rootDirs(driverRoot))
+		f.look(RootDirs(driverRoot))
 	}
 	if !f.has("libcuda.so." + f.version) {
 		f.look(cached(f.root))

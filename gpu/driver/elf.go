@@ -40,6 +40,13 @@ func inspect(name string) (facts, error) {
 	return safely(name, func() (facts, error) { return inspectReader(name, file) })
 }
 
+// Loadable tells whether a file is an ELF file that programs of this machine can load: 64 bit, and of its
+// processor.
+func Loadable(name string) bool {
+	x, err := inspect(name)
+	return err == nil && x.native() && x.class == 64
+}
+
 // safely makes an error of a panic: debug/elf promises nothing for files that are made to break it.
 func safely(name string, f func() (facts, error)) (x facts, err error) {
 	defer func() {

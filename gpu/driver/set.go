@@ -74,7 +74,7 @@ func (e *MismatchError) Error() string {
 // Hint implements hint.Hinter.
 func (e *MismatchError) Hint() string {
 	return "the driver was upgraded under a running kernel module: reboot, or unload and load the nvidia modules; " +
-		"if the libraries of " + e.Module + " lie in a folder of their own, name it with --driver-root"
+		"if the libraries of " + e.Module + " lie in a folder of their own, name it: SANDBOX_DRIVER_ROOT=/that/folder"
 }
 
 // NotFoundError says that there is a kernel module and none of its libraries.
@@ -101,7 +101,7 @@ func (e *NotFoundError) Hint() string {
 	if e.Version == "" {
 		return "install the Windows driver with WSL2 support and restart with: wsl --shutdown"
 	}
-	return "install the user-space part of driver " + e.Version + " (libcuda, libnvidia-ml), or name its folder with --driver-root"
+	return "install the user-space part of driver " + e.Version + " (libcuda, libnvidia-ml), or name the folder that it lies in: SANDBOX_DRIVER_ROOT=/that/folder"
 }
 
 // NoModuleError says that no NVIDIA kernel module is loaded.

@@ -218,7 +218,7 @@ func (p *planner) strict() bool { return p.CheckNodes || p.Roots.Dev == "/dev" }
 
 // What major says beside numbers.
 const (
-	notKnown  = 0 // /proc/devices cannot be read, as in some containers
+	notKnown  = 0 // /proc/devices cannot be read or names no driver of NVIDIA's, as in some containers
 	notLoaded = -2
 )
 
@@ -229,13 +229,17 @@ func (p *planner) major(name string) int {
 		return notKnown
 	}
 	characters, _, _ := strings.Cut(string(b), "Block devices:")
+	found := notKnown
 	for line := range strings.SplitSeq(characters, "\n") {
 		number, n, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if m, err := strconv.Atoi(number); err == nil && n == name {
 			return m
 		}
+		if strings.HasPrefix(n, "nvidia") {
+			found = notLoaded // it is there, and this part of it is not
+		}
 	}
-	return notLoaded
+	return found
 }
 
 // sorted lists a folder of dev or sys in the order of the numbers in its names.

@@ -202,3 +202,24 @@ func TestGraphicsNodes(t *testing.T) {
 		t.Errorf("%q", out.Notes)
 	}
 }
+
+// Containers hide drivers in /proc/devices. Where it names none of NVIDIA's it proves nothing against a node
+// that is there; where one is missing, nobody can say its number either.
+func TestHiddenListOfDevices(t *testing.T) {
+	m := gputest.New(t, "a100-mig")
+	m.Write(t, "proc/devices", "Character devices:\n  1 mem\n\nBlock devices:\n  8 sd\n")
+	in := inputs(t, m, 1)
+	d := in.Picks[0].Device
+	in.Picks = []gpu.Pick{{Device: d, MIG: &d.MIG[0]}}
+	in.Image = debian(t).image()
+	in.CheckNodes = m.Nodes == gputest.NodesReal
+	out := plan(t, in)
+	if !slices.ContainsFunc(out.Nodes, func(n Node) bool { return n.Target == "/dev/nvidia-uvm" }) {
+		t.Errorf("%+v", out.Nodes)
+	}
+	m.Remove(t, "dev/nvidia-uvm")
+	var e *NodeError
+	if _, err := Plan(in); !errors.As(err, &e) || !e.Missing || e.Problem != "it does not exist" {
+		t.Errorf("%v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/gpu/driver"
 )
 
 // folders are where drivers put their libraries, most usual first: distributions, Debian's own packages,
@@ -20,10 +21,18 @@ func folders() []string {
 	}
 }
 
-// existing gives those that are there, without looking further than asked.
-func existing(r gpu.Roots) iter.Seq[string] {
+// existing gives those that are there, the driver root's first, without looking further than asked.
+func existing(r gpu.Roots, driverRoot string) iter.Seq[string] {
+	patterns := folders()
+	if driverRoot != "" {
+		patterns = nil
+		for _, dir := range driver.RootDirs(driverRoot) {
+			patterns = append(patterns, strings.TrimPrefix(dir, "/"))
+		}
+		patterns = append(patterns, folders()...)
+	}
 	return func(yield func(string) bool) {
-		for _, pattern := range folders() {
+		for _, pattern := range patterns {
 			dirs, _ := fs.Glob(os.DirFS(r.FS), pattern)
 			for _, dir := range dirs {
 				if !yield(filepath.Join(r.FS, dir)) {
@@ -34,23 +43,21 @@ func existing(r gpu.Roots) iter.Seq[string] {
 	}
 }
 
-// Library is the path of the libnvidia-ml that fits the module, else of any; "" leaves the search to the
-// dynamic linker, which knows more places than we do on the machine's own file system. An old version
-// that still lies beside a new one is taken when the module is the old one.
-func Library(r gpu.Roots, module string) string {
+// Library is the path of the libnvidia-ml that fits the module, else of any that can be loaded; "" leaves the
+// search to the dynamic linker, which on the machine's own file system knows places that we do not. An old
+// version that still lies beside a new one is taken when the module is the old one. driverRoot is a folder
+// of the machine to look in first, "" for none.
+func Library(r gpu.Roots, module, driverRoot string) string {
 	other := ""
-	for dir := range existing(r) {
+	for dir := range existing(r, driverRoot) {
 		if module != "" {
 			if p := filepath.Join(dir, "libnvidia-ml.so."+module); isFile(p) {
 				return p
 			}
 		}
-		if p := filepath.Join(dir, "libnvidia-ml.so.1"); other == "" && isFile(p) {
+		if p := filepath.Join(dir, "libnvidia-ml.so.1"); other == "" && driver.Loadable(p) {
 			other = p
 		}
-	}
-	if filepath.Clean(r.FS) == "/" && !strings.HasPrefix(other, "/usr/lib/wsl/") {
-		return ""
 	}
 	return other
 }
@@ -62,9 +69,9 @@ func isFile(p string) bool {
 
 // libraryVersion is the version of the driver's libraries on disk: the module's if they have it, else the
 // highest. "" if none was found, as with WSL, whose files have no version in their names.
-func libraryVersion(r gpu.Roots, module string) string {
+func libraryVersion(r gpu.Roots, module, driverRoot string) string {
 	best := ""
-	for dir := range existing(r) {
+	for dir := range existing(r, driverRoot) {
 		for _, name := range []string{"libnvidia-ml.so.", "libcuda.so."} {
 			if module != "" && isFile(filepath.Join(dir, name+module)) {
 				return module

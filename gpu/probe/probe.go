@@ -23,6 +23,8 @@ type Options struct {
 	Environ []string      // where FindHelper looks for HelperVar and PATH; nil: this process's. None of it reaches the child
 	Problem func(error)   // gets each problem that is only a warning, typed
 	Log     *slog.Logger
+
+	DriverRoot string // a folder below Roots.FS with a driver's files, looked at before the usual ones
 }
 
 // Probe says what the machine has. Without any driver that is an inventory with Source "none" and no
@@ -111,7 +113,7 @@ func (p *probing) askNVML(ctx context.Context) (gpu.Inventory, error) {
 	if helper == "" || helper == NoHelper {
 		return gpu.Inventory{}, &NoHelperError{}
 	}
-	library := Library(p.Roots, p.module)
+	library := Library(p.Roots, p.module, p.DriverRoot)
 	var args []string
 	if library != "" {
 		args = []string{"--library", library}
@@ -129,7 +131,7 @@ func (p *probing) askNVML(ctx context.Context) (gpu.Inventory, error) {
 func (p *probing) complete() {
 	p.inv.Module, p.inv.Open = p.module, p.open
 	if p.inv.Driver == "" && len(p.inv.Devices) > 0 {
-		p.inv.Driver = libraryVersion(p.Roots, p.module)
+		p.inv.Driver = libraryVersion(p.Roots, p.module, p.DriverRoot)
 	}
 	adopt(p.inv.Devices, p.procfs)
 	for i := range p.inv.Devices {
@@ -180,10 +182,10 @@ func (p *probing) judge(refused error) error {
 	}
 	switch {
 	case code == codeMismatch:
-		return &MismatchError{Module: p.module, Library: libraryVersion(p.Roots, p.module)}
+		return &MismatchError{Module: p.module, Library: libraryVersion(p.Roots, p.module, p.DriverRoot)}
 	case refused == nil && p.inv.Source == "procfs" && p.module != "":
 		// Nobody has tried whether they fit, so the names of the files decide.
-		if lib := libraryVersion(p.Roots, p.module); lib != "" && lib != p.module {
+		if lib := libraryVersion(p.Roots, p.module, p.DriverRoot); lib != "" && lib != p.module {
 			return &MismatchError{Module: p.module, Library: lib}
 		}
 	}
