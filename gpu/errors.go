@@ -6,6 +6,17 @@ import (
 	"time"
 )
 
+// SyntaxError is a selection on the command line that cannot be read, or two that contradict each other.
+type SyntaxError struct {
+	Problem string
+	Help    string // what was probably meant
+}
+
+func (e *SyntaxError) Error() string { return e.Problem }
+
+// Hint implements hint.Hinter.
+func (e *SyntaxError) Hint() string { return e.Help }
+
 // UnknownError is a name that no GPU of this machine has.
 type UnknownError struct {
 	ID   string
@@ -126,7 +137,7 @@ func (e *HeldError) Error() string {
 // Hint offers to wait and to share.
 func (e *HeldError) Hint() string {
 	wait, share := e.Want, e.Want
-	wait.Wait, share.Share = 10*time.Minute, true
+	wait.Wait, share.Share, share.Alone = 10*time.Minute, true, false
 	if e.Want.Wait > 0 {
 		wait.Wait = 4 * e.Want.Wait
 	}

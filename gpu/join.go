@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // String is the request as [Parse] reads it; a request for nothing is "none". Optional and Source are
@@ -34,6 +32,7 @@ func (r Request) String() string {
 	add(r.MIG != "", "mig="+shown(r.MIG))
 	add(r.SameNUMA, "same-numa")
 	add(r.Share, "share=yes")
+	add(r.Alone && !r.Share, "share=no")
 	add(r.Wait > 0, "wait="+formatWait(r.Wait))
 	if r.Caps != nil {
 		var caps []string
@@ -46,7 +45,7 @@ func (r Request) String() string {
 }
 
 // Join is the set of both: what a repeated flag means. Counts add up, names are put together, and a
-// condition of one holds for all; conditions that differ are an error.
+// condition of one holds for all; conditions that differ are a [*SyntaxError].
 func (r Request) Join(other Request) (Request, error) {
 	if r.isZero() || other.isZero() {
 		if r.isZero() {
@@ -55,7 +54,7 @@ func (r Request) Join(other Request) (Request, error) {
 		return r, nil
 	}
 	fail := func(what string) (Request, error) {
-		return Request{}, hint.With(fmt.Errorf("--gpus %s and --gpus %s: %s", r, other, what), "one --gpus with all terms, with commas between them, says what is meant")
+		return Request{}, &SyntaxError{Problem: fmt.Sprintf("--gpus %s and --gpus %s: %s", r, other, what), Help: "one --gpus with all terms, with commas between them, says what is meant"}
 	}
 	out := r
 	switch {
@@ -89,7 +88,9 @@ func (r Request) Join(other Request) (Request, error) {
 		}
 	}
 	out.SameNUMA = r.SameNUMA || other.SameNUMA
-	out.Share = r.Share || other.Share
+	if out.Share, out.Alone = r.Share || other.Share, r.Alone || other.Alone; out.Share && out.Alone {
+		return fail("shared and not")
+	}
 	out.Optional = r.Optional && other.Optional
 	out.Wait = max(r.Wait, other.Wait)
 	if other.Caps != nil {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/near"
 )
 
@@ -29,19 +28,19 @@ const (
 //	name=H100 · cc>=8.0,<10.0 · mig=1g.10gb   model, compute capability, MIG profile
 //	same-numa · share=yes · wait=10m · caps=compute+utility+video
 //
-// Errors carry a hint. What the words mean is said at [Request].
+// Errors are [*SyntaxError]. What the words mean is said at [Request].
 func Parse(s string) (Request, error) {
 	p := parser{r: Request{Source: "--gpus"}, seen: map[string]bool{}}
 	if len(s) > maxValue {
-		return Request{}, fmt.Errorf("--gpus: the value has %d bytes, at most %d are read", len(s), maxValue)
+		return Request{}, &SyntaxError{Problem: fmt.Sprintf("--gpus: the value has %d bytes, at most %d are read", len(s), maxValue)}
 	}
 	for term := range strings.SplitSeq(s, ",") {
 		if err := p.term(strings.TrimSpace(term)); err != nil {
-			return Request{}, hint.With(fmt.Errorf("--gpus %s: %w", shown(s), err), p.hint)
+			return Request{}, &SyntaxError{Problem: fmt.Sprintf("--gpus %s: %v", shown(s), err), Help: p.hint}
 		}
 	}
 	if err := p.finish(); err != nil {
-		return Request{}, hint.With(fmt.Errorf("--gpus %s: %w", shown(s), err), p.hint)
+		return Request{}, &SyntaxError{Problem: fmt.Sprintf("--gpus %s: %v", shown(s), err), Help: p.hint}
 	}
 	return p.r, nil
 }
@@ -198,6 +197,7 @@ func (p *parser) value(key, text string) (err error) {
 		r.SameNUMA, err = parseYes(text)
 	case "share":
 		r.Share, err = parseYes(text)
+		r.Alone = err == nil && !r.Share
 	case "wait":
 		r.Wait, err = parseWait(text)
 	case "caps":

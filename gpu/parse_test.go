@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func TestParse(t *testing.T) {
 		"all,mig=1g.10gb":                     {All: true, MIG: "1g.10gb"},
 		"1,share=yes":                         {Count: 1, Share: true},
 		"1,share":                             {Count: 1, Share: true},
-		"1,share=no":                          {Count: 1},
+		"1,share=no":                          {Count: 1, Alone: true},
 		"1,wait=10m":                          {Count: 1, Wait: 10 * time.Minute},
 		"1,wait=7d":                           {Count: 1, Wait: 7 * 24 * time.Hour},
 		"1,caps=compute+utility+video":        {Count: 1, Caps: []Capability{Compute, Utility, Video}},
@@ -77,6 +78,7 @@ func TestParseErrors(t *testing.T) {
 		"99999999999999999999":    {"more than 1024 GPUs", ""},
 		"none,1":                  {"none and something else", "stands alone"},
 		"none,share=yes":          {"none and something else", ""},
+		"none,share=no":           {"none and something else", ""},
 		"all,2":                   {"all and a number of them", ""},
 		"all,GPU-8f3a":            {"all and a number of them", ""},
 		"2,GPU-8f3a":              {"a count and the names of GPUs", ""},
@@ -129,6 +131,9 @@ func TestParseErrors(t *testing.T) {
 		if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, want[1]) {
 			t.Errorf("%q: hint %q, want %q", in, hints, want[1])
 		}
+		if !errors.As(err, new(*SyntaxError)) {
+			t.Errorf("%q: %T is not told from what a machine lacks", in, err)
+		}
 		if strings.ContainsFunc(err.Error()+strings.Join(hint.Of(err), ""), unprintable) {
 			t.Errorf("%q: a terminal would obey %q", in, err)
 		}
@@ -164,6 +169,8 @@ func TestJoin(t *testing.T) {
 		{"1", "none", "none and some"},
 		{"1", "GPU-8f3a", "a count and the names"},
 		{"1000", "1000", "too many"},
+		{"1,share=no", "1", "2,share=no"},
+		{"1,share=no", "1,share=yes", "shared and not"},
 	} {
 		a, errA := Parse(c.a)
 		b, errB := Parse(c.b)

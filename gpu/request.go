@@ -37,6 +37,7 @@ type Request struct {
 	MIG      string        // profile
 	SameNUMA bool          //
 	Share    bool          // others may use it at the same time
+	Alone    bool          // share=no was said: nobody else may, also where the env file shares
 	Wait     time.Duration // how long to wait for a free one
 	Caps     []Capability  // nil: compute and utility; "all": each of them
 	Optional bool          // none is fine; [Request.Select] still says why there is none

@@ -52,7 +52,7 @@ func requestOf(t terms.GPU) (gpu.Request, error) {
 func requestOfFlags(flags []string) (gpu.Request, error) {
 	r, err := gpu.Parse(flags[0])
 	if err != nil {
-		return r, err // it names the flag and its value
+		return r, err // of type *gpu.SyntaxError: it names the flag and its value
 	}
 	for _, f := range flags[1:] {
 		next, err := gpu.Parse(f)
@@ -79,6 +79,7 @@ func fill(r, file gpu.Request) gpu.Request {
 	if r.Wait == 0 {
 		r.Wait = file.Wait
 	}
+	r.Share = r.Share || file.Share && !r.Alone
 	if len(r.IDs) > 0 {
 		return r
 	}
