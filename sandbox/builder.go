@@ -69,7 +69,7 @@ func (m *Manager) images(dir string) (*images.Images, error) {
 
 // Plan is what a run would execute, without running it. Its writable layer has no folder yet.
 func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
-	c, err := p.ready(ctx)
+	c, err := p.readyFor(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/4cc2e759/sandbox/gpu/cdi"
 	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/gpu/lease"
-	"github.com/4cc2e759/sandbox/gpu/probe"
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -23,12 +22,21 @@ import (
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
-// NoGPUError says that a GPU is required and that this machine has none.
-type NoGPUError struct{ Source string }
+// NoGPUError says that a GPU is required and that this machine has none, or none that can be seen.
+type NoGPUError struct {
+	Source string
+	Why    error // why none can be seen; nil: there is none
+}
 
 func (e *NoGPUError) Error() string {
+	if e.Why != nil {
+		return fmt.Sprintf("%s asks for a GPU, and none can be seen here: %v", e.Source, e.Why)
+	}
 	return fmt.Sprintf("%s asks for a GPU, and this machine has none", e.Source)
 }
+
+// Unwrap gives the reason, which has a hint of its own.
+func (e *NoGPUError) Unwrap() error { return e.Why }
 
 // Hint implements hint.Hinter.
 func (e *NoGPUError) Hint() string {
@@ -61,34 +69,6 @@ func (e *NeedProblems) Unwrap() []error {
 }
 
 var errWay = errors.New("a way that works here")
-
-// GPURoots are where facts about GPUs are read from: SANDBOX_GPU_ROOT names a folder with dev, proc, sys
-// and a driver below it, for tests and for machines whose driver lies elsewhere.
-func (m *Manager) GPURoots() gpu.Roots {
-	if dir := m.o.Environ["SANDBOX_GPU_ROOT"]; dir != "" {
-		return gpu.Below(dir)
-	}
-	return gpu.HostRoots()
-}
-
-// GPUs asks this machine what it has. It is asked once; see [Manager.probeGPUs].
-func (m *Manager) GPUs(ctx context.Context) (gpu.Inventory, error) {
-	m.gpuOnce.Do(func() { m.gpus, m.gpuErr = m.probeGPUs(ctx) })
-	return m.gpus, m.gpuErr
-}
-
-func (m *Manager) probeGPUs(ctx context.Context) (gpu.Inventory, error) {
-	o := probe.Options{Roots: m.GPURoots(), DriverRoot: m.o.Environ[driverRootVar], Environ: environList(m.o.Environ), Log: m.o.Log}
-	inv, err := probe.Probe(ctx, o)
-	var uvm *probe.NoUVMError
-	if errors.As(err, &uvm) && modprobe(ctx, nil) {
-		inv, err = probe.Probe(ctx, o)
-	}
-	for _, w := range inv.Warnings {
-		m.o.Log.Warn("gpu probe", "warning", w)
-	}
-	return inv, err
-}
 
 // chooseGPU is launch.Launcher.GPU: devices of CDI, and the GPUs that the request gets, if any.
 func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Inputs) (*launch.GPUChoice, error) {
@@ -157,8 +137,9 @@ func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, 
 		return nil, err
 	}
 	if len(inv.Devices) == 0 {
-		return nil, m.noGPU(r)
+		return nil, m.noGPU(r, inv)
 	}
+	m.sayUnknown()
 	if !w.Options.SkipChecks {
 		var need compat.Need
 		if len(w.Need) > 0 && json.Unmarshal(w.Need, &need) != nil {
@@ -183,7 +164,7 @@ func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, 
 	return func() { l.Close() }, nil
 }
 
-// fitting marks the GPUs that the environment's programs cannot use. If none is left it says why.
+// fitting marks the GPUs that the environment's programs cannot use. If none is left it says why, too.
 func (m *Manager) fitting(need compat.Need, inv gpu.Inventory) (gpu.Inventory, error) {
 	if !need.Any() {
 		return inv, nil
@@ -205,14 +186,14 @@ func (m *Manager) fitting(need compat.Need, inv gpu.Inventory) (gpu.Inventory, e
 		out.Devices = append(out.Devices, d)
 	}
 	if left == 0 && first != nil {
-		return inv, first
+		return out, first
 	}
 	return out, nil
 }
 
 // takeGPUs selects, and leases where this is a run.
 func (m *Manager) takeGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, inv gpu.Inventory) ([]gpu.Pick, io.Closer, error) {
-	roots, dir, outside := m.GPURoots(), m.leaseDir(), m.outside()
+	roots, dir := m.GPURoots(), m.leaseDir()
 	if !w.Lease {
 		so, err := m.selectOptions(r, inv)
 		if err != nil {
@@ -223,14 +204,9 @@ func (m *Manager) takeGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request,
 		picks, err := r.Select(inv, so)
 		return picks, nopCloser{}, err
 	}
-	asked := false
 	again := func(ctx context.Context) (gpu.Inventory, error) {
-		if !asked { // the answer that the checks were made with
-			asked = true
-			return inv, nil
-		}
-		now, err := m.probeGPUs(ctx)
-		for i, d := range now.Devices {
+		now, err := m.freshGPUs(ctx)
+		for i, d := range now.Devices { // what the checks have found of each
 			for _, was := range inv.Devices {
 				if was.ID() == d.ID() && d.Error == "" {
 					now.Devices[i].Error = was.Error
@@ -240,7 +216,7 @@ func (m *Manager) takeGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request,
 		return now, err
 	}
 	picks, l, err := lease.Take(ctx, r, again, lease.Options{
-		Roots: roots, Dir: dir, Allowed: outside.Allowed, Notice: func(text string) { m.notice("%s", text) },
+		Roots: roots, Dir: dir, Allowed: m.allowed, Notice: func(text string) { m.notice("%s", text) },
 	})
 	if err != nil {
 		return nil, nil, err
@@ -250,7 +226,7 @@ func (m *Manager) takeGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request,
 
 // selectOptions are what surrounds a choice here and now.
 func (m *Manager) selectOptions(r gpu.Request, inv gpu.Inventory) (gpu.SelectOptions, error) {
-	allowed, job, err := m.outside().Allowed(inv)
+	allowed, job, err := m.allowed(inv)
 	return gpu.SelectOptions{Allowed: allowed, InJob: job, Held: lease.Held(m.GPURoots(), m.leaseDir(), inv, r.Share)}, err
 }
 
@@ -273,17 +249,6 @@ func (nopCloser) Close() error { return nil }
 // leaseDir is this user's folder for leases of what the kernel has no file for.
 func (m *Manager) leaseDir() string { return filepath.Join(m.StoreDir(), "locks", "gpu") }
 
-// IsGPUError tells whether err is about what this machine's GPUs cannot do.
-func IsGPUError(err error) bool {
-	var (
-		none *NoGPUError
-		need *NeedProblems
-		no   *gpu.NoMatchError
-		held *gpu.HeldError
-	)
-	return errors.As(err, &none) || errors.As(err, &need) || errors.As(err, &no) || errors.As(err, &held)
-}
-
 func environList(env map[string]string) []string {
 	out := make([]string, 0, len(env))
 	for k, v := range env {
@@ -296,7 +261,7 @@ func environList(env map[string]string) []string {
 // onProcessor is err as the reason for going on without.
 func onProcessor(err error) error {
 	var none *NoGPUError
-	if errors.As(err, &none) {
+	if errors.As(err, &none) && none.Why == nil {
 		return errors.New("this machine has no GPU")
 	}
 	return err

@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/driver"
@@ -41,7 +38,7 @@ func (m *Manager) injection(ctx context.Context, w launch.GPUWant, r gpu.Request
 	inputs.Facts = &facts
 	i, err := inject.Plan(inputs)
 	var missing *inject.NodeError
-	if errors.As(err, &missing) && missing.Missing && modprobe(ctx, picks) {
+	if errors.As(err, &missing) && missing.Missing && modprobe(ctx, minorsOf(picks)) {
 		i, err = inject.Plan(inputs)
 	}
 	if err != nil {
@@ -51,6 +48,17 @@ func (m *Manager) injection(ctx context.Context, w launch.GPUWant, r gpu.Request
 		m.o.Log.Info("gpu", "note", n)
 	}
 	return i, nil
+}
+
+// minorsOf are the numbers of the nodes that picks have of their own.
+func minorsOf(picks []gpu.Pick) []int {
+	var out []int
+	for _, p := range picks {
+		if p.Device.Minor >= 0 {
+			out = append(out, p.Device.Minor)
+		}
+	}
+	return out
 }
 
 // driverRootVar names the variable with the folder of a driver that lies where nobody looks.
@@ -77,24 +85,6 @@ func ownCache(in plan.Inputs) bool {
 	}
 	_, err := os.Lstat(filepath.Join(in.Sandbox.Upper, "etc/ld.so.cache"))
 	return err == nil
-}
-
-// modprobe asks NVIDIA's setuid helper to make nodes that the kernel makes only on demand, as every
-// CUDA program on the host does; inside, setuid has no effect.
-func modprobe(ctx context.Context, picks []gpu.Pick) bool {
-	path, err := exec.LookPath("nvidia-modprobe")
-	if err != nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	ok := exec.CommandContext(ctx, path, "-u", "-c=0").Run() == nil
-	for _, p := range picks {
-		if p.Device.Minor >= 0 {
-			ok = exec.CommandContext(ctx, path, "-c="+strconv.Itoa(p.Device.Minor)).Run() == nil || ok
-		}
-	}
-	return ok
 }
 
 // imageFacts are kept between starts under the names of the layers: a C library is large to read.

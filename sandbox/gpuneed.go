@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile"
-	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/sandbox/build"
@@ -117,39 +116,6 @@ func (p *Project) gpuWant(o RunOptions) (launch.GPUWant, error) {
 	return w, nil
 }
 
-// preflight refuses, before anything is fetched, what cannot work on the GPUs here.
-func (p *Project) preflight(ctx context.Context, o RunOptions) error {
-	if o.GPU.SkipChecks {
-		return nil
-	}
-	w, err := p.gpuWant(o)
-	if err != nil {
-		return err
-	}
-	r, err := gpuRequest(w, nil)
-	if err != nil || !r.Wants() || r.Optional {
-		return err
-	}
-	need, err := p.needOf(ctx)
-	if err != nil {
-		return err
-	}
-	return p.m.canRun(ctx, r, need)
-}
-
-// canRun holds a need against this machine.
-func (m *Manager) canRun(ctx context.Context, r gpu.Request, need compat.Need) error {
-	inv, err := m.GPUs(ctx)
-	if err != nil {
-		return err
-	}
-	if len(inv.Devices) == 0 {
-		return m.noGPU(r)
-	}
-	_, err = m.fitting(need, inv)
-	return err
-}
-
 // keepNeed is a need as a kept plan has it.
 func keepNeed(n compat.Need) (json.RawMessage, error) {
 	if !n.Any() {
@@ -160,98 +126,4 @@ func keepNeed(n compat.Need) (json.RawMessage, error) {
 		return nil, fmt.Errorf("gpu needs: %w", err)
 	}
 	return b, nil
-}
-
-// GPUCheck is the answer of `sandbox gpu check`.
-type GPUCheck struct {
-	Need     compat.Need      `json:"need"`
-	Machine  gpu.Inventory    `json:"machine"`
-	Problems []compat.Problem `json:"problems"`
-}
-
-// Works tells whether nothing is in the way.
-func (c *GPUCheck) Works() bool {
-	return len(c.Machine.Devices) > 0 && len(compat.Blocking(c.Problems)) == 0
-}
-
-// CheckGPU holds the project's environment against this machine; nothing is fetched but what registries
-// say of the base.
-func (p *Project) CheckGPU(ctx context.Context) (*GPUCheck, error) {
-	need, err := p.needOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return p.m.checkGPU(ctx, need)
-}
-
-// CheckImageGPU does the same for an image.
-func (m *Manager) CheckImageGPU(ctx context.Context, ref string) (*GPUCheck, error) {
-	r, err := images.ParseRef(ref)
-	if err != nil {
-		return nil, err
-	}
-	im, err := m.images("")
-	if err != nil {
-		return nil, err
-	}
-	img, err := im.Resolve(ctx, r, build.Platform())
-	if err != nil {
-		return nil, err
-	}
-	return m.checkGPU(ctx, compat.NeedOf(img.Config.Env, nil, nil))
-}
-
-func (m *Manager) checkGPU(ctx context.Context, need compat.Need) (*GPUCheck, error) {
-	inv, err := m.GPUs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &GPUCheck{need, inv, compat.Check(need, inv)}, nil
-}
-
-// WhyGPUs says of each GPU whether a run would get it, and why not.
-func (m *Manager) WhyGPUs(ctx context.Context, p *Project, o RunOptions) (gpu.Request, []gpu.Reason, error) {
-	w := launch.GPUWant{Options: o.GPU}
-	if p != nil {
-		var err error
-		if w, err = p.gpuWant(o); err != nil {
-			return gpu.Request{}, nil, err
-		}
-	}
-	r, err := gpuRequest(w, nil)
-	if err != nil {
-		return r, nil, err
-	}
-	inv, err := m.GPUs(ctx)
-	if err != nil {
-		return r, nil, err
-	}
-	if p != nil && !o.GPU.SkipChecks {
-		need, err := p.needOf(ctx)
-		if err != nil {
-			return r, nil, err
-		}
-		if marked, err := m.fitting(need, inv); err == nil {
-			inv = marked
-		}
-	}
-	so, err := m.selectOptions(r, inv)
-	if err != nil {
-		return r, nil, err
-	}
-	_, err = r.Select(inv, so)
-	return r, gpu.Explain(r, inv, so), err
-}
-
-// preflightImage is preflight for an image without an env file.
-func (m *Manager) preflightImage(ctx context.Context, ref string, o RunOptions) error {
-	r, err := gpuRequest(launch.GPUWant{Options: o.GPU}, nil)
-	if err != nil || !r.Wants() || o.GPU.SkipChecks {
-		return err
-	}
-	c, err := m.CheckImageGPU(ctx, ref)
-	if err != nil {
-		return err
-	}
-	return m.canRun(ctx, r, c.Need)
 }

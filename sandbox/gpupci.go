@@ -39,10 +39,16 @@ func hasGPU(roots gpu.Roots) bool {
 	return false
 }
 
-// noGPU says why there is none.
-func (m *Manager) noGPU(r gpu.Request) error {
-	if hasGPU(m.GPURoots()) {
+// noGPU says why there is none in the inventory.
+func (m *Manager) noGPU(r gpu.Request, inv gpu.Inventory) error {
+	if inv.Source == "none" && hasGPU(m.GPURoots()) {
 		return &NoDriverError{}
 	}
-	return &NoGPUError{r.Source}
+	e := &NoGPUError{Source: r.Source}
+	for _, p := range m.GPUProblems() {
+		if e.Why == nil && unasked(p) {
+			e.Why = p
+		}
+	}
+	return e
 }

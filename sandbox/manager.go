@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/4cc2e759/sandbox/envfile"
-	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/progress"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -39,9 +38,7 @@ type Manager struct {
 	storeErr  error
 	waited    atomic.Bool // for a layer that another process made
 
-	gpuOnce sync.Once
-	gpus    gpu.Inventory
-	gpuErr  error
+	gpus gpuAnswer
 }
 
 // Open reads the user's configuration. The store is opened when it is first needed.

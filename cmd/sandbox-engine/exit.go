@@ -107,7 +107,7 @@ func (a *app) codeOf(err error) int {
 		needs *sandbox.NeedsError
 	)
 	switch {
-	case errors.As(err, &ue):
+	case errors.As(err, &ue), sandbox.IsGPUSyntax(err):
 		if a.isRun {
 			return failRun
 		}

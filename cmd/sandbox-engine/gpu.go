@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/4cc2e759/sandbox/gpu"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox"
 )
 
@@ -54,6 +55,7 @@ func newGPUList(a *app) *cobra.Command {
 				return err
 			}
 			a.printGPUs(inv)
+			a.printProblems(m.GPUProblems())
 			return err
 		},
 	}
@@ -62,7 +64,11 @@ func newGPUList(a *app) *cobra.Command {
 }
 
 func (a *app) printGPUs(inv gpu.Inventory) {
-	if len(inv.Devices) == 0 {
+	switch {
+	case len(inv.Devices) == 0 && inv.Source == "wsl":
+		a.printf("no GPU can be seen here\n")
+		return
+	case len(inv.Devices) == 0:
 		a.printf("no GPU here\n")
 		return
 	}
@@ -79,8 +85,15 @@ func (a *app) printGPUs(inv gpu.Inventory) {
 		cuda = ", CUDA up to " + inv.CUDA.String()
 	}
 	a.printf("driver %s%s, from %s\n", known(inv.Driver != "", inv.Driver), cuda, inv.Source)
-	for _, w := range inv.Warnings {
-		fmt.Fprintf(a.err, "warning: %s\n", w)
+}
+
+// printProblems says what is wrong with GPUs, and why less is known of them than could be.
+func (a *app) printProblems(problems []error) {
+	for _, p := range problems {
+		fmt.Fprintf(a.err, "warning: %v\n", p)
+		for _, h := range hint.Of(p) {
+			fmt.Fprintf(a.err, "hint: %s\n", h)
+		}
 	}
 }
 
@@ -177,6 +190,11 @@ func (a *app) printCheck(c *sandbox.GPUCheck) {
 		}
 	}
 	switch n := len(c.Machine.Devices); {
+	case c.Refusal != nil:
+		a.printf("fail  %v\n", c.Refusal)
+		for _, h := range hint.Of(c.Refusal) {
+			a.printf("      hint: %s\n", h)
+		}
 	case n == 0:
 		a.printf("fail  no GPU here\n")
 	case c.Works():
@@ -208,6 +226,9 @@ func newGPUWhy(a *app) *cobra.Command {
 				p = nil
 			}
 			want, reasons, err := m.WhyGPUs(cmd.Context(), p, o)
+			if err != nil && reasons == nil {
+				return err
+			}
 			if asJSON {
 				if jerr := a.json(reasons); jerr != nil {
 					return jerr

@@ -34,6 +34,9 @@ const tries = 100
 // If somebody was quicker it selects anew. If all that fit are in use it waits for as long as the request
 // says, without a place in a queue. It ends with ctx.
 //
+// probe may answer with what it was told a moment ago, to spare the driver a question: programs that take no
+// lease can always come a moment later.
+//
 // In a scheduler's job nothing is locked: the lease is empty. Errors are those of [gpu.Request.Select], of
 // probe, and of ctx; the lease is nil then. A request for nothing gives no picks and an empty lease.
 func Take(ctx context.Context, req gpu.Request, probe func(context.Context) (gpu.Inventory, error), o Options) ([]gpu.Pick, *Lease, error) {

@@ -94,6 +94,8 @@ func (e *NVMLError) Error() string { return fmt.Sprintf("NVML: %s (error %d)", e
 // Hint says what to do.
 func (e *NVMLError) Hint() string {
 	switch e.Code {
+	case 4:
+		return "the driver does not talk to this user here: ls -l /dev/nvidia* shows who may open its nodes; in a container or a job, start that one with the GPU (docker run --gpus, sbatch --gres=gpu)"
 	case 9:
 		return "the driver is not loaded: sudo modprobe nvidia; sudo dmesg | grep -i nvrm says why if that fails"
 	case codeNoLibrary:
@@ -111,7 +113,7 @@ func (e *TimeoutError) Error() string {
 
 // Hint says what to do.
 func (e *TimeoutError) Hint() string {
-	return "sudo dmesg | grep -i -e nvrm -e xid says whether a GPU hangs; if it is only slow: sudo nvidia-smi -pm 1 keeps it awake"
+	return "sudo dmesg | grep -i -e nvrm -e xid says whether a GPU hangs; if it is only slow, sudo nvidia-smi -pm 1 keeps it awake, and SANDBOX_GPU_TIMEOUT=30s waits longer"
 }
 
 // SymbolError: the driver's NVML lacks a function, and the dynamic linker ended the child.
@@ -132,9 +134,14 @@ func (e *HelperError) Error() string {
 }
 
 // NoHelperError: sandbox-gpu-probe was not found.
-type NoHelperError struct{}
+type NoHelperError struct {
+	WSL bool // Windows' GPUs are listed by nothing else
+}
 
 func (e *NoHelperError) Error() string {
+	if e.WSL {
+		return "sandbox-gpu-probe was not found, and nothing else lists the GPUs of WSL2"
+	}
 	return "sandbox-gpu-probe was not found: memory and processes of the GPUs are not known, and slices (MIG) cannot be used"
 }
 

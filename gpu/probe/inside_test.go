@@ -168,6 +168,14 @@ func TestPermissionHints(t *testing.T) {
 	}
 }
 
+func TestNVMLHints(t *testing.T) {
+	for code, want := range map[int]string{4: "docker run --gpus", 9: "modprobe nvidia", 12: "compute package", 999: "a reboot helps"} {
+		if h := (&NVMLError{Code: code}).Hint(); !strings.Contains(h, want) {
+			t.Errorf("%d: %q", code, h)
+		}
+	}
+}
+
 func TestHelperIsFound(t *testing.T) {
 	t.Setenv(HelperVar, "")
 	dir := t.TempDir()

@@ -111,7 +111,7 @@ func (p *probing) askNVML(ctx context.Context) (gpu.Inventory, error) {
 		helper = FindHelper(p.Environ)
 	}
 	if helper == "" || helper == NoHelper {
-		return gpu.Inventory{}, &NoHelperError{}
+		return gpu.Inventory{}, &NoHelperError{WSL: p.wsl}
 	}
 	library := Library(p.Roots, p.module, p.DriverRoot)
 	var args []string

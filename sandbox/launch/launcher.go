@@ -61,8 +61,12 @@ func BuildID(version, engine string) string {
 
 // NoGPU tells whether this machine has no NVIDIA GPU; profiles may ask for it.
 func NoGPU() bool {
-	_, err := os.Stat("/dev/nvidiactl")
-	return err != nil
+	for _, node := range []string{"/dev/nvidiactl", "/dev/dxg"} { // the second is Windows' (WSL2)
+		if _, err := os.Stat(node); err == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Below is path relative to dir if it lies below it, else "".
