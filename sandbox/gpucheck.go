@@ -21,10 +21,7 @@ func (p *Project) preflight(ctx context.Context, o RunOptions) error {
 	if err != nil || !r.Wants() || r.Optional {
 		return err
 	}
-	if o.GPU.SkipChecks {
-		return p.m.canRun(ctx, r, nil)
-	}
-	return p.m.canRun(ctx, r, p.needOf)
+	return p.m.canRun(ctx, r, o.GPU, p.needOf)
 }
 
 // preflightImage is preflight for an image without an env file.
@@ -33,15 +30,12 @@ func (m *Manager) preflightImage(ctx context.Context, ref string, o RunOptions) 
 	if err != nil || !r.Wants() {
 		return err
 	}
-	if o.GPU.SkipChecks {
-		return m.canRun(ctx, r, nil)
-	}
-	return m.canRun(ctx, r, func(ctx context.Context) (compat.Need, error) { return m.needOfImage(ctx, ref) })
+	return m.canRun(ctx, r, o.GPU, func(ctx context.Context) (compat.Need, error) { return m.needOfImage(ctx, ref) })
 }
 
 // canRun holds a request, and then a need, against this machine. The request comes first: it needs no
-// registry. need may be nil.
-func (m *Manager) canRun(ctx context.Context, r gpu.Request, need func(context.Context) (compat.Need, error)) error {
+// registry.
+func (m *Manager) canRun(ctx context.Context, r gpu.Request, o GPUOptions, need func(context.Context) (compat.Need, error)) error {
 	inv, err := m.GPUs(ctx)
 	if err != nil {
 		return err
@@ -50,12 +44,15 @@ func (m *Manager) canRun(ctx context.Context, r gpu.Request, need func(context.C
 		return m.noGPU(r, inv)
 	}
 	m.sayUnknown()
-	if err := m.selectable(r, inv); err != nil || need == nil {
+	if err := m.selectable(r, inv); err != nil || o.SkipChecks {
 		return err
 	}
 	n, err := need(ctx)
 	if err != nil {
 		return err
+	}
+	if !o.Force {
+		n = m.withDriver(n, inv)
 	}
 	if inv, err = m.fitting(n, inv); err != nil {
 		return err
@@ -152,6 +149,7 @@ func (m *Manager) checkGPU(ctx context.Context, r gpu.Request, need compat.Need)
 		return nil, err
 	}
 	m.sayUnknown()
+	need = m.withDriver(need, inv)
 	c := &GPUCheck{Need: need, Machine: inv, Problems: compat.Check(need, inv)}
 	if !r.Wants() {
 		return c, nil
@@ -198,7 +196,7 @@ func (m *Manager) WhyGPUs(ctx context.Context, p *Project, o RunOptions) (gpu.Re
 		if err != nil {
 			return r, nil, err
 		}
-		inv, unfit = m.fitting(need, inv)
+		inv, unfit = m.fitting(m.withDriver(need, inv), inv)
 	}
 	so, err := m.selectOptions(r, inv)
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/compat"
+	"github.com/4cc2e759/sandbox/gpu/driver"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -77,7 +79,45 @@ func lockedNeed(sec *envfile.Section, env []string) compat.Need {
 	for _, w := range sec.Wheels {
 		wheels = append(wheels, compat.Wheel{Name: w.Name, Version: w.Version, File: w.File})
 	}
-	return compat.NeedOf(env, pins, wheels)
+	n := compat.NeedOf(env, pins, wheels)
+	n.Glibc = lockedGlibc(sec.Debs)
+	return n
+}
+
+// lockedGlibc is the C library that the lock's packages bring: every deb: base has one. Zero where it is an
+// image's own, which no registry describes.
+func lockedGlibc(debs []envfile.DebPin) (glibc [2]int) {
+	for _, d := range debs {
+		if d.Name != "libc6" {
+			continue
+		}
+		version := d.Version
+		if _, rest, ok := strings.Cut(version, ":"); ok { // an epoch
+			version = rest
+		}
+		var v [2]int
+		if n, _ := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); n == 2 { // "2.41-12+deb13u1"
+			glibc = v
+		}
+	}
+	return glibc
+}
+
+// withDriver adds what the driver's libcuda asks of a C library that is known.
+func (m *Manager) withDriver(n compat.Need, inv gpu.Inventory) compat.Need {
+	if n.Glibc == [2]int{} {
+		return n
+	}
+	set, err := driver.Discover(m.GPURoots(), driver.Options{DriverRoot: m.o.Environ[driverRootVar], Version: driverVersion(inv), Caps: []gpu.Capability{gpu.Compute}})
+	if err != nil {
+		return n // the start says it, with what helps
+	}
+	for _, f := range set.Files {
+		if strings.HasPrefix(f.Name, "libcuda.so.") && f.Class == 64 {
+			n.DriverGlibc, n.DriverFile = [2]int(f.Glibc[:2]), f.Name
+		}
+	}
+	return n
 }
 
 // claimedImage is the environment of the base's image as its registry describes it.
