@@ -121,7 +121,7 @@ func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *l
 	if err != nil {
 		return start.Exit{}, err
 	}
-	release, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Need: need, Digest: e.Digest, Lease: true}, &inputs)
+	release, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Need: need, Digest: e.Digest, Lease: !o.Shell}, &inputs)
 	if err != nil {
 		return start.Exit{}, err
 	}

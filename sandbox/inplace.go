@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ import (
 //
 // An overlay over "/" is refused by the kernel where something is mounted below it, so the root is a
 // folder of ours in which each entry of the other is bound.
-func (m *Manager) RunInPlace(ctx context.Context, ref string, o RunOptions) (start.Exit, error) {
+// network is "host", also as "", or "none".
+func (m *Manager) RunInPlace(ctx context.Context, ref, network string, o RunOptions) (start.Exit, error) {
 	dir, ok := strings.CutPrefix(ref, "dir:")
 	if !ok {
 		return start.Exit{}, hint.With(fmt.Errorf("--in-place reads a folder, not %s", ref), "sandbox run --image dir:/ --in-place COMMAND")
@@ -44,10 +46,10 @@ func (m *Manager) RunInPlace(ctx context.Context, ref string, o RunOptions) (sta
 		return start.Exit{}, err
 	}
 	defer in.Remove()
-	return m.runInPlace(ctx, dir, in, o)
+	return m.runInPlace(ctx, dir, cmp.Or(network, "host"), in, o)
 }
 
-func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instance, o RunOptions) (start.Exit, error) {
+func (m *Manager) runInPlace(ctx context.Context, dir, network string, in *launch.Instance, o RunOptions) (start.Exit, error) {
 	root := filepath.Join(in.Dir, "root")
 	bound, err := skeleton(dir, root)
 	if err != nil {
@@ -60,7 +62,7 @@ func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instanc
 		return start.Exit{}, err
 	}
 	inputs := plan.Inputs{
-		Env:  plan.Env{Name: "in-place", Network: "host", User: u, Lowers: []spec.Lower{{Path: dir, Why: "read in place"}}},
+		Env:  plan.Env{Name: "in-place", Network: network, User: u, Lowers: []spec.Lower{{Path: dir, Why: "read in place"}}},
 		Host: m.l.Host(), Args: o.Args, Extra: plan.Extra{Env: o.Env, Mounts: o.Mounts},
 		Sandbox: plan.Sandbox{Root: root, Bound: bound, Tmp: filepath.Join(in.Dir, "tmp")},
 	}
@@ -69,8 +71,17 @@ func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instanc
 		return start.Exit{}, err
 	}
 	defer release()
-	if inputs.GPU != nil && inputs.GPU.Lower != "" {
-		if err := copyTree(inputs.GPU.Lower, root); err != nil {
+	lower := ""
+	if inputs.GPU != nil {
+		lower = inputs.GPU.Lower
+	}
+	etc, err := etcOf(dir, root, lower)
+	if err != nil {
+		return start.Exit{}, err
+	}
+	inputs.Sandbox.Bound = append(inputs.Sandbox.Bound, etc...)
+	if lower != "" {
+		if err := copyTree(lower, root); err != nil {
 			return start.Exit{}, err
 		}
 	}
@@ -78,6 +89,7 @@ func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instanc
 	if err != nil {
 		return start.Exit{}, err
 	}
+	s.Ops = slices.DeleteFunc(s.Ops, func(op spec.Op) bool { return m.nowhere(dir, op) })
 	plan.MakePoints(s, inputs.Sandbox.Tmp, launch.IsFile)
 	for _, stub := range plan.Stubs(s, launch.IsFile) {
 		if err := makeStub(root, stub, stack); err != nil && !errors.Is(err, os.ErrExist) {
@@ -87,29 +99,81 @@ func (m *Manager) runInPlace(ctx context.Context, dir string, in *launch.Instanc
 	return m.l.Start(ctx, s, o)
 }
 
-// skeleton makes root with a folder, link or empty file for each entry of dir, and says what is bound
-// onto which. /etc is taken apart, so that single files of it can be ours.
+// nowhere tells whether an operation that may be left out has no place: nothing can be made in what is bound.
+func (m *Manager) nowhere(dir string, op spec.Op) bool {
+	top := strings.SplitN(op.Target, "/", 3)
+	if op.Kind != spec.Bind || !op.Optional || len(top) < 3 || slices.Contains(ownFolders, top[1]) || top[1] == "etc" {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(dir, op.Target)); err == nil {
+		return false
+	}
+	m.o.Log.Info("left out in place", "target", op.Target, "why", op.Why)
+	return true
+}
+
+// ownFolders are those that a sandbox fills itself.
+var ownFolders = []string{"proc", "sys", "dev", "run", "tmp"}
+
+// skeleton makes root with a folder, link or empty file for each entry of dir but /etc, and says what is
+// bound onto which.
 func skeleton(dir, root string) ([]spec.Op, error) {
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return nil, err
 	}
-	for _, d := range []string{"proc", "sys", "dev", "run", "tmp"} {
+	for _, d := range ownFolders {
 		if err := os.Mkdir(filepath.Join(root, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	out, err := bindEntries(dir, root, "/", []string{"proc", "sys", "dev", "run", "tmp", "lost+found", "etc"})
-	if err != nil {
+	return bindEntries(dir, root, "/", append([]string{"lost+found", "etc"}, ownFolders...))
+}
+
+// etcOf makes /etc, taken apart so that single files of it can be ours: those of the layer lower, "" for
+// none, and the names of hosts and of name servers.
+func etcOf(dir, root, lower string) ([]spec.Op, error) {
+	var out []spec.Op
+	var apart func(at string) error
+	apart = func(at string) error {
+		if st, err := os.Lstat(filepath.Join(dir, at)); err != nil || !st.IsDir() {
+			return nil // there is none, and what a layer has makes it
+		}
+		if err := os.Mkdir(filepath.Join(root, at), 0o755); err != nil {
+			return err
+		}
+		ours, err := namesOf(lower, at)
+		if err != nil {
+			return err
+		}
+		if at == "/etc" {
+			ours = append(ours, "hosts", "resolv.conf")
+		}
+		ops, err := bindEntries(dir, root, at, ours)
+		out = append(out, ops...)
+		for _, name := range ours {
+			if err == nil && lower != "" {
+				err = apart(filepath.Join(at, name))
+			}
+		}
+		return err
+	}
+	return out, apart("/etc")
+}
+
+// namesOf lists a folder of a layer of ours, which may lack it.
+func namesOf(lower, at string) ([]string, error) {
+	if lower == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(filepath.Join(lower, at))
+	if err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	if st, err := os.Lstat(filepath.Join(dir, "etc")); err != nil || !st.IsDir() {
-		return out, nil
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
 	}
-	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
-		return nil, err
-	}
-	etc, err := bindEntries(dir, root, "/etc", []string{"hosts", "resolv.conf", "ld.so.cache", "ld.so.conf.d"})
-	return append(out, etc...), err
+	return out, nil
 }
 
 func bindEntries(dir, root, at string, not []string) ([]spec.Op, error) {

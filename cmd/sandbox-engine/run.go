@@ -86,7 +86,10 @@ func (a *app) run(cmd *cobra.Command, r *runFlags, args []string) error {
 	var exit start.Exit
 	switch {
 	case r.inPlace:
-		exit, err = m.RunInPlace(cmd.Context(), r.image, o)
+		if err := r.notInPlace(); err != nil {
+			return usage(cmd, err)
+		}
+		exit, err = m.RunInPlace(cmd.Context(), r.image, r.network, o)
 	case r.image != "":
 		exit, err = m.RunImage(cmd.Context(), r.image, r.network, o)
 	case r.from != "":
@@ -113,6 +116,19 @@ func (a *app) runFrom(cmd *cobra.Command, m *sandbox.Manager, r *runFlags, o san
 	}
 	o.Dir = ""
 	return p.Run(cmd.Context(), o)
+}
+
+// notInPlace refuses what has no meaning for a folder that is read where it lies.
+func (r *runFlags) notInPlace() error {
+	switch {
+	case r.from != "" || r.makeLock:
+		return errors.New("--in-place reads a folder: it goes with --image dir:PATH, and not with --from or --lock")
+	case len(r.profiles) > 0:
+		return errors.New("--profile is for an env file, and --in-place uses none")
+	case len(r.projectOptions().Bind) > 0:
+		return errors.New("--mount NAME=PATH is for a mount that an env file declares, and --in-place uses none; --mount PATH:TO mounts a folder")
+	}
+	return nil
 }
 
 func (r *runFlags) folder() string {

@@ -30,6 +30,7 @@ shell --resume goes on with the last one of this project.` + "\n" + exitStatusRu
 				if len(o.Args) == 0 {
 					o.Args = []string{"/bin/sh"}
 				}
+				o.Shell = true
 				exit, err := m.RunImage(cmd.Context(), r.image, r.network, o)
 				a.code = exit.Status()
 				return err
