@@ -247,7 +247,29 @@ type nopCloser struct{}
 func (nopCloser) Close() error { return nil }
 
 // leaseDir is this user's folder for leases of what the kernel has no file for.
-func (m *Manager) leaseDir() string { return filepath.Join(m.StoreDir(), "locks", "gpu") }
+func (m *Manager) leaseDir() string {
+	return lease.Dir(m.o.Environ, filepath.Join(m.StoreDir(), "locks", "gpu"))
+}
+
+// GPULeases says of each GPU, or slice, that a run has taken who has it, by UUID.
+func (m *Manager) GPULeases(inv gpu.Inventory) map[string]string {
+	out := map[string]string{}
+	held := lease.Held(m.GPURoots(), m.leaseDir(), inv, false)
+	look := func(id string) {
+		if by, yes := held(id); yes {
+			out[id] = by
+		}
+	}
+	for _, d := range inv.Devices {
+		if len(d.MIG) == 0 {
+			look(d.ID())
+		}
+		for _, s := range d.MIG {
+			look(s.UUID)
+		}
+	}
+	return out
+}
 
 func environList(env map[string]string) []string {
 	out := make([]string, 0, len(env))

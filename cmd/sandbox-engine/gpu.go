@@ -49,12 +49,12 @@ func newGPUList(a *app) *cobra.Command {
 			}
 			inv, err := m.GPUs(cmd.Context())
 			if asJSON {
-				if jerr := a.json(inv); jerr != nil {
+				if jerr := a.json(listed{inv, m.GPULeases(inv)}); jerr != nil {
 					return jerr
 				}
 				return err
 			}
-			a.printGPUs(inv)
+			a.printGPUs(inv, m.GPULeases(inv))
 			a.printProblems(m.GPUProblems())
 			return err
 		},
@@ -63,7 +63,13 @@ func newGPUList(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) printGPUs(inv gpu.Inventory) {
+// listed is what `gpu list --json` prints.
+type listed struct {
+	gpu.Inventory
+	Leases map[string]string `json:"leases,omitempty"` // who has taken which GPU or slice, by UUID
+}
+
+func (a *app) printGPUs(inv gpu.Inventory, leases map[string]string) {
 	switch {
 	case len(inv.Devices) == 0 && inv.Source == "wsl":
 		a.printf("no GPU can be seen here\n")
@@ -74,9 +80,9 @@ func (a *app) printGPUs(inv gpu.Inventory) {
 	}
 	var rows [][]string
 	for _, d := range inv.Devices {
-		rows = append(rows, []string{fmt.Sprint(d.Index), d.ID(), d.BDF, d.Name, known(d.CC != gpu.CC{}, d.CC.String()), memory(d.Memory), use(d)})
+		rows = append(rows, []string{fmt.Sprint(d.Index), d.ID(), d.BDF, d.Name, known(d.CC != gpu.CC{}, d.CC.String()), memory(d.Memory), use(d, leases[d.ID()])})
 		for _, s := range d.MIG {
-			rows = append(rows, []string{fmt.Sprintf("%d:%d", d.Index, s.Index), s.UUID, "", "MIG " + s.Profile, "", memory(s.Memory), processes(s.Busy)})
+			rows = append(rows, []string{fmt.Sprintf("%d:%d", d.Index, s.Index), s.UUID, "", "MIG " + s.Profile, "", memory(s.Memory), processes(s.Busy, leases[s.UUID])})
 		}
 	}
 	a.table([]string{"GPU", "UUID", "PCI", "MODEL", "CC", "FREE / TOTAL", "IN USE"}, rows)
@@ -112,21 +118,29 @@ func memory(m gpu.Memory) string {
 	return fmt.Sprintf("%.1f / %.1f GiB", float64(m.Free)/gib, float64(m.Total)/gib)
 }
 
-func use(d gpu.Device) string {
+func use(d gpu.Device, by string) string {
 	if d.Error != "" {
 		return d.Error
 	}
-	return processes(len(d.Processes))
+	return processes(len(d.Processes), by)
 }
 
-func processes(n int) string {
-	switch n {
-	case 0:
-		return "free"
-	case 1:
-		return "1 process"
+// processes says who uses something: programs, and the run that has leased it, whose programs they may be.
+func processes(n int, by string) string {
+	var out []string
+	switch {
+	case n == 1:
+		out = append(out, "1 process")
+	case n > 1:
+		out = append(out, fmt.Sprintf("%d processes", n))
 	}
-	return fmt.Sprintf("%d processes", n)
+	if by != "" {
+		out = append(out, "leased by "+by)
+	}
+	if len(out) == 0 {
+		return "free"
+	}
+	return strings.Join(out, ", ")
 }
 
 func newGPUCheck(a *app) *cobra.Command {

@@ -19,7 +19,8 @@ import (
 // the program under test first on PATH.
 func (s shared) setup(e *testscript.Env) error {
 	home := filepath.Join(e.WorkDir, "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
+	run := filepath.Join(e.WorkDir, ".run") // as a log-in makes it: what lies there is this script's alone
+	if err := errors.Join(os.Mkdir(home, 0o700), os.Mkdir(run, 0o700)); err != nil {
 		return err
 	}
 	name := "unknown"
@@ -27,7 +28,7 @@ func (s shared) setup(e *testscript.Env) error {
 		name = u.Username
 	}
 	work := e.Getenv("WORK")
-	e.Vars = append(testenv.CleanEnv(name, home), "WORK="+work, "TMPDIR="+e.Getenv("TMPDIR"), "devnull=/dev/null", "/=/", ":=:", "$=$", "exe=",
+	e.Vars = append(testenv.CleanEnv(name, home), "WORK="+work, "TMPDIR="+e.Getenv("TMPDIR"), "devnull=/dev/null", "/=/", "XDG_RUNTIME_DIR="+run, ":=:", "$=$", "exe=",
 		"STORE="+filepath.Join(home, ".local/share/sandbox"),
 		"EXAMPLES="+filepath.Join(s.dir, "examples"), "REPO="+filepath.Join(s.dir, "repo"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",

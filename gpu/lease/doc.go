@@ -8,7 +8,7 @@
 // not with a container that has a network namespace and so a sysfs of its own.
 //
 // A slice (MIG) has no file in sysfs: it takes a shared lock on its GPU and an exclusive one on a file
-// with its name in a folder of the user, so that slices are leased between the runs of one user, and a
+// with its name in a folder of the user ([Dir]), so that slices are leased between the runs of one user, and a
 // run that wants the whole GPU is kept away by anybody's slice. The same folder serves GPUs that have no
 // PCI device (WSL2).
 //
