@@ -92,11 +92,11 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 	}
 	want := p.l.GPUWant(c, o)
 	want.Lease = false
-	release, err := p.m.l.WithGPU(ctx, want, &in)
+	choice, err := p.m.l.WithGPU(ctx, want, &in)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer choice.Release()
 	return p.m.l.Plan(ctx, in, c.Stores)
 }
 

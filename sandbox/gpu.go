@@ -86,13 +86,16 @@ func (m *Manager) chooseGPU(ctx context.Context, w launch.GPUWant, in plan.Input
 	defer stack.Close()
 	var a additions
 	if r.Wants() {
-		if c.Release, err = m.addGPUs(ctx, w, r, in, g, &a, stack); err != nil {
+		rec, release, err := m.addGPUs(ctx, w, r, in, g, &a, stack)
+		if err != nil {
 			if !r.Optional || ctx.Err() != nil {
 				return nil, err
 			}
-			c.Release = func() {}
-			m.notice("runs on the processor: %v", onProcessor(err))
+			why := onProcessor(err).Error()
+			rec, release = &GPURecord{Request: r.String(), Source: r.Source, Processor: why}, c.Release
+			m.notice("runs on the processor: %s", why)
 		}
+		c.Release, c.Record = release, rec.json()
 	}
 	if err := m.addAbove(edits, in, g, &a, stack); err != nil {
 		c.Release()
@@ -131,27 +134,28 @@ func lowerPaths(lowers []spec.Lower) []string {
 }
 
 // addGPUs selects, checks, leases and adds what goes inside.
-func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, in plan.Inputs, g *plan.GPU, a *additions, stack *layer.Stack) (func(), error) {
+func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, in plan.Inputs, g *plan.GPU, a *additions, stack *layer.Stack) (*GPURecord, func(), error) {
 	inv, err := m.GPUs(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(inv.Devices) == 0 {
-		return nil, m.noGPU(r, inv)
+		return nil, nil, m.noGPU(r, inv)
 	}
 	m.sayUnknown()
+	var need compat.Need
+	if len(w.Need) > 0 && json.Unmarshal(w.Need, &need) != nil {
+		return nil, nil, errors.New("a kept plan has needs that cannot be read")
+	}
+	fit := inv
 	if !w.Options.SkipChecks {
-		var need compat.Need
-		if len(w.Need) > 0 && json.Unmarshal(w.Need, &need) != nil {
-			return nil, errors.New("a kept plan has needs that cannot be read")
-		}
-		if inv, err = m.fitting(need, inv); err != nil {
-			return nil, err
+		if fit, err = m.fitting(need, inv); err != nil {
+			return nil, nil, err
 		}
 	}
-	picks, l, err := m.takeGPUs(ctx, w, r, inv)
+	picks, l, err := m.takeGPUs(ctx, w, r, fit)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	i, err := m.injection(ctx, w, r, inv, picks, in, g, stack)
 	if err == nil {
@@ -159,9 +163,9 @@ func (m *Manager) addGPUs(ctx context.Context, w launch.GPUWant, r gpu.Request, 
 	}
 	if err != nil {
 		l.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return func() { l.Close() }, nil
+	return m.recordOf(w, r, inv, picks, need, i), func() { l.Close() }, nil
 }
 
 // fitting marks the GPUs that the environment's programs cannot use. If none is left it says why, too.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/images"
@@ -75,14 +76,16 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 	if err != nil {
 		return start.Exit{}, err
 	}
-	exit, err := m.runImage(ctx, e, o, in)
+	state := launch.StateOf(e, "")
+	exit, err := m.runImage(ctx, e, o, in, &state)
 	if o.Name == "" {
 		if rerr := in.Remove(); rerr != nil {
 			m.o.Log.Debug("sandbox not removed", "dir", in.Dir, "err", rerr)
 		}
 		return exit, err
 	}
-	if serr := in.SetState(launch.StateOf(e, "")); err == nil {
+	state.Ended = time.Now().UTC()
+	if serr := in.SetState(state); err == nil {
 		err = serr
 	}
 	in.Close()
@@ -107,7 +110,7 @@ func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*launch.Instance, er
 	return in, nil
 }
 
-func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *launch.Instance) (start.Exit, error) {
+func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *launch.Instance, state *launch.State) (start.Exit, error) {
 	host := m.l.Host()
 	inputs := plan.Inputs{
 		Env: *e, Host: host, Args: o.Args,
@@ -121,11 +124,12 @@ func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *l
 	if err != nil {
 		return start.Exit{}, err
 	}
-	release, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Need: need, Digest: e.Digest, Lease: !o.Shell}, &inputs)
+	choice, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Need: need, Digest: e.Digest, Lease: !o.Shell}, &inputs)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	defer release()
+	defer choice.Release()
+	state.GPU = choice.Record
 	s, err := m.l.Plan(ctx, inputs, m.user.Stores)
 	if err != nil {
 		return start.Exit{}, err

@@ -66,11 +66,11 @@ func (m *Manager) runInPlace(ctx context.Context, dir, network string, in *launc
 		Host: m.l.Host(), Args: o.Args, Extra: plan.Extra{Env: o.Env, Mounts: o.Mounts},
 		Sandbox: plan.Sandbox{Root: root, Bound: bound, Tmp: filepath.Join(in.Dir, "tmp")},
 	}
-	release, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Digest: "in-place", Lease: true}, &inputs)
+	choice, err := m.l.WithGPU(ctx, launch.GPUWant{Options: o.GPU, Digest: "in-place", Lease: true}, &inputs)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	defer release()
+	defer choice.Release()
 	lower := ""
 	if inputs.GPU != nil {
 		lower = inputs.GPU.Lower

@@ -32,6 +32,7 @@ type GPUWant struct {
 type GPUChoice struct {
 	Plan    *plan.GPU // nil: it goes on without
 	Release func()
+	Record  json.RawMessage // what a kept sandbox remembers of it; nil where none was asked for
 }
 
 // wantsGPU tells whether anything of this has to be looked at; it costs nothing where not.
@@ -45,9 +46,9 @@ func (p *Project) GPUWant(c *Compiled, o RunOptions) GPUWant {
 }
 
 // WithGPU adds what w wants to the inputs of a plan. Without the means to choose it is ErrEngine.
-func (l *Launcher) WithGPU(ctx context.Context, w GPUWant, in *plan.Inputs) (release func(), err error) {
+func (l *Launcher) WithGPU(ctx context.Context, w GPUWant, in *plan.Inputs) (*GPUChoice, error) {
 	if !wantsGPU(w) {
-		return func() {}, nil
+		return &GPUChoice{Release: func() {}}, nil
 	}
 	if l.GPU == nil {
 		return nil, ErrEngine
@@ -57,5 +58,5 @@ func (l *Launcher) WithGPU(ctx context.Context, w GPUWant, in *plan.Inputs) (rel
 		return nil, err
 	}
 	in.GPU = choice.Plan
-	return choice.Release, nil
+	return choice, nil
 }

@@ -50,6 +50,8 @@ type State struct {
 	Shell   bool      `json:"shell,omitempty"` // the last shell of its project, kept for a week
 	Ended   time.Time `json:"ended"`
 	Layers  []string  `json:"layers,omitempty"` // names in the store, for gc
+
+	GPU json.RawMessage `json:"gpu,omitempty"` // what the last start got, and what was passed over for it
 }
 
 // ErrRunning says that a sandbox of this name is in use.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
@@ -19,10 +20,10 @@ func (p *Project) Launch(ctx context.Context, c *Compiled, o RunOptions, workdir
 		return start.Exit{}, err
 	}
 	keep := o.Name != "" || o.Shell
+	state := StateOf(&c.Env, p.Dir)
+	state.Shell = o.Name == ""
 	if keep { // before the start: a shell that is cut off can be resumed
-		s := StateOf(&c.Env, p.Dir)
-		s.Shell = o.Name == ""
-		if err := in.SetState(s); err != nil {
+		if err := in.SetState(state); err != nil {
 			in.Close()
 			return start.Exit{}, err
 		}
@@ -30,32 +31,36 @@ func (p *Project) Launch(ctx context.Context, c *Compiled, o RunOptions, workdir
 	if !keep {
 		o.ended = in.clear
 	}
-	exit, err := p.runIn(ctx, c, o, workdir, in, keep)
+	exit, err := p.runIn(ctx, c, o, workdir, in, keep, &state)
 	if !keep {
 		if rerr := in.Remove(); rerr != nil {
 			p.l.Log.Debug("sandbox not removed", "dir", in.Dir, "err", rerr)
 		}
 		return exit, err
 	}
-	s := StateOf(&c.Env, p.Dir)
-	s.Shell = o.Name == ""
-	if serr := in.SetState(s); err == nil && serr != nil {
+	state.Ended = time.Now().UTC()
+	if serr := in.SetState(state); err == nil && serr != nil {
 		err = &EndError{serr}
 	}
 	in.Close()
 	return exit, err
 }
 
-func (p *Project) runIn(ctx context.Context, c *Compiled, o RunOptions, workdir string, in *Instance, keep bool) (start.Exit, error) {
+func (p *Project) runIn(ctx context.Context, c *Compiled, o RunOptions, workdir string, in *Instance, keep bool, state *State) (start.Exit, error) {
 	inputs, err := p.Inputs(c, o, workdir, in, keep)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	release, err := p.l.WithGPU(ctx, p.GPUWant(c, o), &inputs)
+	choice, err := p.l.WithGPU(ctx, p.GPUWant(c, o), &inputs)
 	if err != nil {
 		return start.Exit{}, err
 	}
-	defer release()
+	defer choice.Release()
+	if state.GPU = choice.Record; keep && state.GPU != nil {
+		if err := in.SetState(*state); err != nil {
+			return start.Exit{}, err
+		}
+	}
 	s, err := p.l.Plan(ctx, inputs, c.Stores)
 	if err != nil {
 		return start.Exit{}, err
