@@ -9,12 +9,12 @@ func (s *shape) graphics(tr *tree) {
 	tr.node("dev/dri/renderD129", 226, 129)
 	const intel, nvidia = "0000:00:02.0", "0000:01:00.0"
 	for bdf, nodes := range map[string][2]string{intel: {"card0", "renderD128"}, nvidia: {"card1", "renderD129"}} {
-		dir := "sys/devices/pci0000:00/" + bdf
+		dir := pciFolder(bdf)
 		if bdf == intel {
 			tr.file(dir+"/vendor", "0x8086\n")
 			tr.file(dir+"/class", "0x030000\n")
 			tr.file(dir+"/numa_node", "-1\n")
-			tr.link("sys/bus/pci/devices/"+bdf, "../../../devices/pci0000:00/"+bdf)
+			tr.link("sys/bus/pci/devices/"+bdf, "../../../../"+dir)
 		}
 		for i, node := range nodes {
 			tr.file(dir+"/drm/"+node+"/dev", map[string]string{"card0": "226:0", "renderD128": "226:128", "card1": "226:1", "renderD129": "226:129"}[node]+"\n")

@@ -44,7 +44,7 @@ func Names() []string { return append(Whole(), Broken()...) }
 
 // Whole lists the machines that work.
 func Whole() []string {
-	return []string{"h100x8", "a100-mig", "t4-470", "laptop-ubuntu2404", "wsl2", "gke"}
+	return []string{"h100x8", "h200", "a100-mig", "t4-470", "laptop-ubuntu2404", "wsl2", "gke"}
 }
 
 // Broken lists those where something is wrong: the two-GPU server with libraries newer than the module,

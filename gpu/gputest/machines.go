@@ -97,7 +97,10 @@ func l4s() []gpu.Device {
 // machines has all of them by name.
 func machines() map[string]*shape {
 	all := map[string]*shape{
-		"h100x8":   {driver: "580.95.05", open: true, cuda: gpu.Version{13, 0}, libDir: "/usr/lib/x86_64-linux-gnu", binDir: "/usr/bin", glibc: "2.17", devices: h100s(8)},
+		"h100x8": {driver: "580.95.05", open: true, cuda: gpu.Version{13, 0}, libDir: "/usr/lib/x86_64-linux-gnu", binDir: "/usr/bin", glibc: "2.17", devices: h100s(8)},
+		"h200": {driver: "580.95.05", open: true, cuda: gpu.Version{13, 0}, libDir: "/usr/lib/x86_64-linux-gnu", binDir: "/usr/bin", glibc: "2.17",
+			devices: one(gpu.Device{BDF: "0000:8d:00.0", Name: "NVIDIA H200", CC: gpu.CC{9, 0}, NUMA: 0, ECC: true, Persistence: true,
+				UUID: "GPU-20020000-0580-4141-8888-202020202020", Memory: gpu.Memory{Total: 143771 * mib, Free: 143156 * mib}})},
 		"a100-mig": {driver: "550.90.07", cuda: gpu.Version{12, 4}, libDir: "/usr/lib64", binDir: "/usr/bin", glibc: "2.17", devices: a100s()},
 		"t4-470": {driver: "470.256.02", cuda: gpu.Version{11, 4}, libDir: "/usr/lib/x86_64-linux-gnu/nvidia/tesla-470", binDir: "/usr/lib/nvidia/tesla-470", glibc: "2.14",
 			devices: one(gpu.Device{BDF: "0000:00:1e.0", Name: "Tesla T4", CC: gpu.CC{7, 5}, NUMA: -1, ECC: true,

@@ -114,14 +114,17 @@ func (s *shape) sysfs(tr *tree) {
 	tr.file("sys/module/nvidia/initstate", "live\n")
 	tr.file("sys/module/nvidia_uvm/initstate", "live\n")
 	for _, d := range s.devices {
-		dir := "sys/devices/pci" + d.BDF[:7] + "/" + d.BDF
+		dir := pciFolder(d.BDF)
 		tr.file(dir+"/vendor", "0x10de\n")
 		tr.file(dir+"/device", "0x2330\n")
 		tr.file(dir+"/class", "0x030200\n")
 		tr.file(dir+"/numa_node", fmt.Sprintf("%d\n", d.NUMA))
-		tr.link("sys/bus/pci/devices/"+d.BDF, "../../../devices/pci"+d.BDF[:7]+"/"+d.BDF)
+		tr.link("sys/bus/pci/devices/"+d.BDF, "../../../../"+dir)
 	}
 }
+
+// pciFolder is where sysfs has a device of PCI.
+func pciFolder(bdf string) string { return "sys/devices/pci" + bdf[:7] + "/" + bdf }
 
 // remove takes away what onServer wrote.
 func (tr *tree) remove(names ...string) {

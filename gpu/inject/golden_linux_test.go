@@ -104,13 +104,6 @@ func TestPlansOfMachines(t *testing.T) {
 	} {
 		t.Run(c.machine, func(t *testing.T) {
 			m := gputest.New(t, c.machine)
-			if c.machine == "laptop-ubuntu2404" {
-				for _, n := range []string{"card1", "renderD129"} {
-					if err := os.MkdirAll(m.Path("sys/bus/pci/devices/0000:01:00.0/drm/"+n), 0o755); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
 			in := inputs(t, m, c.n, c.caps...)
 			in.Image = debian(t).image("PATH=/usr/bin", "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/cuda/lib64/stubs")
 			for i, k := range c.mig {
