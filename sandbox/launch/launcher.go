@@ -31,6 +31,9 @@ type Launcher struct {
 	// GPU chooses GPUs and devices and says what goes inside with them.
 	GPU func(ctx context.Context, w GPUWant, in plan.Inputs) (*GPUChoice, error)
 
+	// Explain finds the cause of a start that failed in what the sandbox consists of; it may be nil.
+	Explain func(err error, s *spec.Spec) error
+
 	// MakeStubs makes the layer called name that holds the mount points, and gives its tree.
 	MakeStubs func(ctx context.Context, name string, stubs []plan.Stub, lowers []spec.Lower) (string, error)
 }

@@ -35,6 +35,9 @@ func (l *Launcher) Start(ctx context.Context, s *spec.Spec, o RunOptions) (start
 				}
 			}
 		}
+		if l.Explain != nil {
+			err = l.Explain(err, s)
+		}
 		return start.Exit{}, err
 	}
 	if o.ended != nil {
