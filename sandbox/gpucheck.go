@@ -96,7 +96,18 @@ type GPUCheck struct {
 
 // Works tells whether nothing is in the way.
 func (c *GPUCheck) Works() bool {
-	return len(c.Machine.Devices) > 0 && len(compat.Blocking(c.Problems)) == 0 && c.Refusal == nil
+	return c.Usable() > 0 && len(compat.Blocking(c.Problems)) == 0 && c.Refusal == nil
+}
+
+// Usable counts the GPUs that programs can use.
+func (c *GPUCheck) Usable() int {
+	n := 0
+	for _, d := range c.Machine.Devices {
+		if d.Error == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // CheckGPU holds the project's environment, and what its env file asks for, against this machine; nothing

@@ -75,7 +75,7 @@ func driverVersion(inv gpu.Inventory) string {
 
 // imageOf shows the merged layers, and the environment that the program would have.
 func imageOf(stack *layer.Stack, in plan.Inputs) *inject.Image {
-	return &inject.Image{ReadFile: stack.ReadFile, Stat: stack.Stat, ReadDir: stack.ReadDir, Resolve: stack.Resolve, Env: plan.Environ(in)}
+	return &inject.Image{ReadFile: stack.ReadFile, Stat: stack.Stat, Lstat: stack.Lstat, ReadDir: stack.ReadDir, Resolve: stack.Resolve, Env: plan.Environ(in)}
 }
 
 // ownCache tells whether the writable layer has a list of libraries, made by an ldconfig inside.

@@ -211,8 +211,12 @@ func (a *app) printCheck(c *sandbox.GPUCheck) {
 		}
 	case n == 0:
 		a.printf("fail  no GPU here\n")
+	case c.Usable() == 0:
+		for _, d := range c.Machine.Devices {
+			a.printf("fail  GPU %d cannot be used: %s\n", d.Index, d.Error)
+		}
 	case c.Works():
-		a.printf("ok    works on this machine: %d GPU(s), driver %s\n", n, c.Machine.Driver)
+		a.printf("ok    works on this machine: %d GPU(s), driver %s\n", c.Usable(), c.Machine.Driver)
 	}
 }
 

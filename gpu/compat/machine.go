@@ -34,7 +34,7 @@ func machineOf(have gpu.Inventory, picks []gpu.Pick) machine {
 	if m.chosen {
 		list = nil
 		for _, p := range picks {
-			if !slices.ContainsFunc(list, func(d gpu.Device) bool { return d.UUID == p.Device.UUID }) { // slices of one GPU
+			if !slices.ContainsFunc(list, func(d gpu.Device) bool { return d.ID() == p.Device.ID() }) { // slices of one GPU
 				list = append(list, p.Device)
 			}
 		}

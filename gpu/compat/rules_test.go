@@ -166,3 +166,33 @@ func TestTables(t *testing.T) {
 		}
 	}
 }
+
+// The branches on which compatibility libraries work, as NVIDIA's images of 12.8.0, 12.8.1 and 12.9.1 list them.
+func TestForwardBranches(t *testing.T) {
+	on := func(driver, name string) machine {
+		return machineOf(gpu.Inventory{Driver: driver, Devices: []gpu.Device{{UUID: "GPU-1", Name: name, CC: gpu.CC{8, 0}}}}, nil)
+	}
+	for cuda, branches := range map[gpu.Version]map[string]bool{
+		{12, 8}: {"470.82.01": true, "525.60.13": false, "535.183.01": true, "550.54.14": true, "555.42.02": false, "560.35.03": true, "565.57.01": true},
+		{12, 9}: {"470.82.01": false, "535.183.01": true, "550.54.14": true, "560.35.03": true, "565.57.01": true, "570.26": true},
+	} {
+		for driver, want := range branches {
+			if got := on(driver, "NVIDIA A100-SXM4-40GB").forwardCompat(cuda); got != want {
+				t.Errorf("cuda-compat %s on driver %s: %t", cuda, driver, got)
+			}
+			if on(driver, "NVIDIA GeForce RTX 3080").forwardCompat(cuda) {
+				t.Errorf("cuda-compat %s on a GeForce", cuda)
+			}
+		}
+	}
+}
+
+// Two GPUs that the driver gives no UUID are two: by their addresses.
+func TestPicksWithoutUUID(t *testing.T) {
+	v100, h100 := gpu.Device{BDF: "0000:01:00.0", Name: "Tesla V100-SXM2-16GB", CC: gpu.CC{7, 0}}, gpu.Device{BDF: "0000:02:00.0", Name: "NVIDIA H100", CC: gpu.CC{9, 0}}
+	inv := gpu.Inventory{Driver: "580.95.05", Devices: []gpu.Device{h100, v100}}
+	need := NeedOf(nil, map[string]string{"cuda": "13.0"}, nil)
+	if ps := Blocking(Check(need, inv, gpu.Pick{Device: h100}, gpu.Pick{Device: v100})); len(ps) != 1 || ps[0].Need != "code for compute capability 7.0" {
+		t.Errorf("%+v", ps)
+	}
+}
