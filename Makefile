@@ -40,7 +40,7 @@ lint: ## gofmt, vet (also for macOS), staticcheck
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-gpu-check: build ## prove on a machine with an NVIDIA GPU, without a network, that GPUs work: docs/gpu.md
+gpu-check: ## prove on a machine with an NVIDIA GPU, without a network, that GPUs work: docs/gpu.md
 	bench/gpu-check
 
 oracle: ## our choice of a driver's files beside that of NVIDIA's own tool, as root
