@@ -92,6 +92,9 @@ func (m *Manager) runInPlace(ctx context.Context, dir, network string, in *launc
 	s.Ops = slices.DeleteFunc(s.Ops, func(op spec.Op) bool { return m.nowhere(dir, op) })
 	plan.MakePoints(s, inputs.Sandbox.Tmp, launch.IsFile)
 	for _, stub := range plan.Stubs(s, launch.IsFile) {
+		if _, err := os.Lstat(filepath.Join(root, stub.Path)); err == nil {
+			continue // of the skeleton
+		}
 		if err := makeStub(root, stub, stack); err != nil && !errors.Is(err, os.ErrExist) {
 			return start.Exit{}, err
 		}
