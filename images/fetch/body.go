@@ -17,6 +17,8 @@ type Request struct {
 	Sources []Source // tried in order
 	Size    int64    // bytes of the whole file; -1 = not known
 	Offset  int64    // bytes at its beginning that the caller has already
+
+	end int64 // if set, the body ends before this byte, and a server that sends the whole file is refused
 }
 
 // Body is the bytes of one file from Offset to its end, over as many connections as that takes. A
@@ -72,7 +74,7 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	for {
-		if b.done || (b.cur == nil && b.req.Size >= 0 && b.off == b.req.Size) {
+		if b.done || (b.cur == nil && b.req.Size >= 0 && b.off == b.limit()) {
 			b.drop()
 			b.err = io.EOF
 			return 0, io.EOF
@@ -140,6 +142,9 @@ func (b *Body) await(p []byte) (int, error) {
 }
 
 func (b *Body) limit() int64 {
+	if b.req.end > 0 {
+		return b.req.end
+	}
 	if b.req.Size >= 0 {
 		return b.req.Size
 	}
@@ -232,7 +237,10 @@ func (b *Body) try(src Source) error {
 	b.waited, b.few = 0, 0
 	b.stall = time.AfterFunc(b.c.o.Stall, func() { cancel(ErrStalled) })
 	rng := ""
-	if b.off > 0 && !b.noRng {
+	switch {
+	case b.req.end > 0:
+		rng = fmt.Sprintf("bytes=%d-%d", b.off, b.req.end-1)
+	case b.off > 0 && !b.noRng:
 		rng = fmt.Sprintf("bytes=%d-", b.off)
 	}
 	resp, err := b.c.send(ctx, http.MethodGet, src, rng)
@@ -257,6 +265,9 @@ func (b *Body) accept(resp *http.Response, ranged bool) error {
 		if err := b.checkRange(resp.Header.Get("Content-Range")); err != nil {
 			resp.Body.Close()
 			b.noRng = true
+			if b.req.end > 0 {
+				err = Permanent(err)
+			}
 			return err
 		}
 		b.cur, b.whole = resp.Body, false
@@ -267,6 +278,9 @@ func (b *Body) accept(resp *http.Response, ranged bool) error {
 		return errRange
 	case resp.StatusCode != http.StatusOK:
 		return statusError(resp)
+	case b.req.end > 0:
+		resp.Body.Close()
+		return Permanent(errRange)
 	}
 	if n := resp.ContentLength; b.req.Size >= 0 && n >= 0 && n != b.req.Size {
 		resp.Body.Close()
@@ -291,7 +305,7 @@ func (b *Body) checkRange(h string) error {
 	} else if h != fmt.Sprintf("bytes %d-%d/%d", start, end, total) {
 		err = errRange
 	}
-	if err != nil || start != b.off || end < start || (b.req.Size >= 0 && (total != b.req.Size || end >= total)) {
+	if err != nil || start != b.off || end < start || (b.req.Size >= 0 && (total != b.req.Size || end >= total)) || b.req.end > 0 && end >= b.req.end {
 		return errRange
 	}
 	b.joined = true

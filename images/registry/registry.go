@@ -36,6 +36,7 @@ type Options struct {
 type Client struct {
 	o     Options
 	fetch *fetch.Client
+	wide  *fetch.Wide
 	rt    http.RoundTripper
 	keys  *keychain
 
@@ -58,7 +59,7 @@ func New(o Options) *Client {
 	}
 	f := o.Fetch
 	f.Log, f.PlainHTTP, f.Transport = o.Log, o.Insecure, perHost{c}
-	c.fetch = fetch.New(f)
+	c.fetch, c.wide = fetch.New(f), fetch.NewWide()
 	return c
 }
 
