@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,8 +82,23 @@ func writeRows(b *bytes.Buffer, rows []keyDef, spec *keySpec) {
 		if top == row.path && row.names == nil && (row.flags == "" || row.typ == typeTables) || row.like != "" && !below {
 			continue
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", row.path, typeWords(row), defaultWords(row), spec.find(row.path).flags, escapeCell(row.doc+likeWords(row)))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", row.path, typeWords(row), defaultWords(row), spec.find(row.path).flags, escapeCell(row.doc+likeWords(row)+laterWords(row)))
 	}
+}
+
+// laterWords says what this version does not have.
+func laterWords(row keyDef) string {
+	switch {
+	case row.idle:
+		return "; **no effect in this version**"
+	case row.later == nil:
+		return ""
+	case row.values != nil && !slices.Equal(row.later, anyValue()):
+		return "; **not in this version:** `" + strings.Join(row.later, "`, `") + "`"
+	case row.def != "":
+		return "; **only the default in this version**"
+	}
+	return "; **not in this version**"
 }
 
 func header(row keyDef) string {
@@ -152,7 +168,7 @@ type object = map[string]any
 func jsonOf(k *keySpec) object {
 	out := object{}
 	if k.doc != "" {
-		out["description"] = k.doc
+		out["description"] = k.doc + strings.NewReplacer("**", "", "`", "").Replace(laterWords(k.keyDef))
 	}
 	text := object{"type": "string"}
 	if k.values != nil {

@@ -42,7 +42,7 @@ func FuzzParse(f *testing.F) {
 		checkWords(t, err)
 		if err == nil {
 			_ = file.Wants().Digest()
-			_ = file.Unsupported(func(string) bool { return false })
+			_ = file.Unsupported()
 		}
 		checkAgain(t, doc)
 	})

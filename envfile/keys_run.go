@@ -25,7 +25,7 @@ func machineKeys() []keyDef {
 		{path: "env.pass", typ: typeList, flags: "PH", check: checkEnvName, doc: "names taken from the host's environment; locale, TERM, TZ, proxy variables and, inside a job, the scheduler's variables pass by themselves"},
 
 		{path: "secrets", typ: typeTable, flags: "PH", name: checkEnvName, doc: "values that are declared here and bound on the machine only; never in image, layer, lock, log, argv or record"},
-		{path: "secrets.NAME", typ: typeTable, secret: true, doc: "one secret"},
+		{path: "secrets.NAME", typ: typeTable, secret: true, later: anyValue(), doc: "one secret"},
 		{path: "secrets.NAME.scope", typ: typeText, def: `"run"`, values: []string{"run", "build"}, doc: "when it is there"},
 		{path: "secrets.NAME.as", typ: typeText, def: `"env"`, check: checkSecretAs, doc: "env, or an absolute path for a file"},
 		{path: "secrets.NAME.optional", typ: typeBool, def: "false", doc: "whether it may be missing"},
@@ -48,9 +48,9 @@ func machineKeys() []keyDef {
 func runKeys() []keyDef {
 	return []keyDef{
 		{path: "network", typ: typeTable, flags: "P", doc: "what the processes can reach"},
-		{path: "network.mode", typ: typeText, def: `"host"`, values: []string{"host", "none", "private"}, doc: "host is the machine's network, private one of its own"},
-		{path: "network.allow", typ: typeList, check: checkHostPort, doc: `the only targets of a private network, "host:port"`},
-		{path: "network.publish", typ: typeList, flags: "EPH", check: checkPublish, doc: "[ADDR:]HOST:PORT; needs consent beyond loopback"},
+		{path: "network.mode", typ: typeText, def: `"host"`, values: []string{"host", "none", "private"}, later: []string{"private"}, doc: "host is the machine's network, private one of its own"},
+		{path: "network.allow", typ: typeList, check: checkHostPort, later: anyValue(), doc: `the only targets of a private network, "host:port"`},
+		{path: "network.publish", typ: typeList, flags: "EPH", check: checkPublish, later: anyValue(), doc: "[ADDR:]HOST:PORT; needs consent beyond loopback"},
 
 		{path: "needs", typ: typeTable, flags: "P", doc: "what the machine must have: refused early, requested from a scheduler"},
 		{path: "needs.memory", typ: typeSize, doc: "memory"},
@@ -66,7 +66,7 @@ func runKeys() []keyDef {
 		{path: "limits.disk", typ: typeSize, doc: "disk"},
 
 		{path: "isolation", typ: typeTable, flags: "PH", doc: "what the sandbox loosens"},
-		{path: "isolation.allow", typ: typeList, values: []string{"perf", "nested", "ptrace"}, doc: "what is allowed"},
+		{path: "isolation.allow", typ: typeList, values: []string{"perf", "nested", "ptrace"}, later: []string{"perf", "nested"}, doc: "what is allowed"},
 	}
 }
 
@@ -85,13 +85,13 @@ func taskKeys() []keyDef {
 		{path: "task.NAME.network", typ: typeTable, like: "network", doc: "as [network]"},
 		{path: "task.NAME.workdir", typ: typeText, check: checkWorkdir, doc: "folder it runs in"},
 		{path: "task.NAME.user", typ: typeText, check: checkUser, doc: "as image.user"},
-		{path: "task.NAME.secrets", typ: typeList, check: checkEnvName, doc: "the secrets it sees; all of scope run if it does not say"},
-		{path: "task.NAME.inputs", typ: typeList, flags: "PH", check: checkPath, doc: "files and globs it reads, hashed into the run record"},
-		{path: "task.NAME.outputs", typ: typeList, check: checkInProject, doc: "files and globs it makes, hashed into the run record"},
+		{path: "task.NAME.secrets", typ: typeList, check: checkEnvName, later: anyValue(), doc: "the secrets it sees; all of scope run if it does not say"},
+		{path: "task.NAME.inputs", typ: typeList, flags: "PH", check: checkPath, idle: true, doc: "files and globs it reads, hashed into the run record"},
+		{path: "task.NAME.outputs", typ: typeList, check: checkInProject, idle: true, doc: "files and globs it makes, hashed into the run record"},
 		{path: "task.NAME.depends", typ: typeList, check: checkWord, doc: "tasks that run before it"},
 
 		{path: "service", typ: typeTable, flags: "LP", name: checkWord, doc: "named long-running commands"},
-		{path: "service.NAME", typ: typeTable, like: "task.NAME", doc: "one service: as a task, and"},
+		{path: "service.NAME", typ: typeTable, like: "task.NAME", later: anyValue(), doc: "one service: as a task, and"},
 		{path: "service.NAME.image", typ: typeText, check: checkBase, doc: "its image; without it, this environment"},
 		{path: "service.NAME.volumes", typ: typeTable, name: checkWord, doc: "volumes and where they are mounted"},
 		{path: "service.NAME.volumes.NAME", typ: typeText, check: checkTarget, doc: "where it is mounted"},
@@ -112,10 +112,10 @@ func otherKeys() []keyDef {
 		{path: "profile.NAME", typ: typeTable, doc: "any key marked P: tables merge, scalars and lists replace, add.KEY = [...] appends; several apply in order"},
 
 		{path: "record", typ: typeTable, doc: "run records"},
-		{path: "record.to", typ: typeText, check: checkInProject, doc: "folder of the project that also gets them"},
+		{path: "record.to", typ: typeText, check: checkInProject, later: anyValue(), doc: "folder of the project that also gets them"},
 
 		{path: "submit", typ: typeTable, flags: "P", names: []string{"slurm", "kubernetes"}, doc: "schedulers; site things (partition, account) belong in the user's configuration"},
-		{path: "submit.NAME", typ: typeTable, doc: "the scheduler's own terms, and extra"},
+		{path: "submit.NAME", typ: typeTable, idle: true, doc: "the scheduler's own terms, and extra"},
 		{path: "submit.NAME.NAME", typ: typeAny, doc: "a term"},
 
 		{path: "x", typ: typeTable, doc: "left to other tools"},

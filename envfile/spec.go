@@ -41,7 +41,13 @@ type keyDef struct {
 	lines    bool   // may hold newlines
 	like     string // has the keys of another table, too
 	secret   bool   // the value is never shown
+
+	later []string // values that this version of the tool does not carry out: see [File.Unsupported]
+	idle  bool     // this version has no use for it yet, and the result is the same without
 }
+
+// anyValue as later is every value but the default.
+func anyValue() []string { return []string{"*"} }
 
 // keySpec is the table of keys as a tree.
 type keySpec struct {

@@ -143,32 +143,3 @@ network = true
 		t.Error(got)
 	}
 }
-
-func TestFeatures(t *testing.T) {
-	var keys []string
-	for _, f := range mustResolve(t, everyKey(t), ResolveOptions{}).Features() {
-		keys = append(keys, f.Key)
-		if f.Pos.Line == 0 {
-			t.Errorf("%s has no place", f.Key)
-		}
-	}
-	goldenFile(t, "testdata/features.json", keys)
-	if got := mustResolve(t, minimal, ResolveOptions{}).Features(); len(got) != 0 {
-		t.Errorf("the smallest file uses %v", got)
-	}
-	f := mustResolve(t, minimal+"[service.db]\nimage = \"postgres:16\"\n[network]\nmode = \"private\"\n[task.t]\nrun = \"x\"\ngpu = { need = \"required\" }\n", ResolveOptions{})
-	err := f.Unsupported(func(key string) bool { return false })
-	want := "sandbox.toml:3:2: [service] is not supported by this version\n    [service.db]\n     ^^^^^^^\n" +
-		"sandbox.toml:6:1: `network.mode = \"private\"` is not supported by this version\n    mode = \"private\"\n    ^^^^\n" +
-		"sandbox.toml:9:9: `gpu.need = \"required\"` is not supported by this version\n    gpu = { need = \"required\" }\n            ^^^^"
-	if err == nil || err.Error() != want {
-		t.Errorf("%v\nnot\n%s", err, want)
-	}
-	if err := f.Unsupported(func(key string) bool { return true }); err != nil {
-		t.Error(err)
-	}
-	byHand := &File{Services: map[string]Service{"s": {}}}
-	if err := byHand.Unsupported(func(string) bool { return false }); err == nil || err.Error() != "[service] is not supported by this version" {
-		t.Error(err)
-	}
-}

@@ -2,15 +2,11 @@ package sandbox
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
-	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/fetch"
-	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
@@ -98,28 +94,4 @@ func (p *Project) Plan(ctx context.Context, o RunOptions) (*spec.Spec, error) {
 	}
 	defer choice.Release()
 	return p.m.l.Plan(ctx, in, c.Stores)
-}
-
-// done lists what of the env file this version carries out. What is missing here is refused where
-// leaving it out would change the result.
-func supported(f *envfile.File) error {
-	for _, a := range f.Isolation.Allow {
-		if a != "ptrace" {
-			return hint.With(fmt.Errorf("`isolation.allow` has %q, which is not supported by this version", a), "ptrace is")
-		}
-	}
-	return f.Unsupported(works)
-}
-
-// works tells whether a feature of the env file is carried out.
-func works(feature string) bool {
-	return slices.Contains(carriedOut, feature)
-}
-
-// carriedOut are the features that this version has.
-var carriedOut = []string{
-	"apt.source", "python.index", "resolve.as-of", "sources.vendor", "fetch", "step.where=image", "step.where=project", "step.network",
-	"mounts.kind=project", "mounts.kind=cache", "mounts.kind=volume", "mounts.kind=tmpfs", "mounts.kind=host",
-	"task.depends", "task.user", "network.mode=none", "gpu.need=optional", "gpu.need=required", "devices.cdi", "devices.infiniband",
-	"isolation.allow",
 }

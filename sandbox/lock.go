@@ -46,6 +46,9 @@ func (p *Project) Lock(ctx context.Context, o LockOptions) error {
 
 // Relock resolves again and writes the lock if it came out different. Pins stay unless o frees them.
 func (p *Project) Relock(ctx context.Context, o LockOptions) (changed bool, err error) {
+	if _, err := p.File(); err != nil { // before a store is made for it
+		return false, err
+	}
 	release, err := p.lockLock(ctx)
 	if err != nil {
 		return false, err

@@ -20,7 +20,7 @@ type Options struct {
 	BuildID   string            // changes with every build of the tool: a cached plan of another one is not used
 	Environ   map[string]string // the caller's environment
 	StoreDir  string            // "" is $SANDBOX_STORE, else the XDG data folder
-	Offline   bool              // store and vendor only
+	Offline   bool              // store only
 	AllowHTTP bool
 	Log       *slog.Logger
 	Report    progress.Report

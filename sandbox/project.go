@@ -74,7 +74,7 @@ func (p *Project) File() (*envfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := supported(f); err != nil {
+	if err := f.Unsupported(); err != nil {
 		return nil, err
 	}
 	p.doc, p.file = doc, f

@@ -79,7 +79,7 @@ func (e *GoneError) Unwrap() error { return e.err }
 // Hint is the two ways on.
 func (e *GoneError) Hint() string {
 	origin, _ := e.Pin.split()
-	return fmt.Sprintf("move the pin: sandbox lock --upgrade %s; or keep it: name a dated snapshot mirror as [debian.%s] snapshot in your configuration, or a vendored copy in [sources] vendor", e.Pin.Name, origin)
+	return fmt.Sprintf("move the pin: sandbox lock --upgrade %s; or keep it: name a dated snapshot mirror as [debian.%s] snapshot in your configuration", e.Pin.Name, origin)
 }
 
 // Fetch brings pinned .debs, jobs at a time (0 = 8), and calls got for each, from many goroutines;

@@ -45,7 +45,7 @@ func (e *GoneError) Error() string {
 
 // Hint is what helps when a pin vanished.
 func (e *GoneError) Hint() string {
-	return fmt.Sprintf("sandbox lock --upgrade %s takes another version; a vendored copy or a full mirror keeps this one", Normalize(e.Pin.Name))
+	return fmt.Sprintf("sandbox lock --upgrade %s takes another version; an index that still has it, as [[python.index]] or [index] in your configuration, keeps this one", Normalize(e.Pin.Name))
 }
 
 // Find looks for the locked file in the indexes that pin's index name stands for, in order. A file
