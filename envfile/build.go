@@ -2,6 +2,7 @@ package envfile
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,9 +40,6 @@ func buildFile(n *keyNode) *File {
 		Limits:    buildLimits(n.get("limits")),
 		Isolation: Isolation{Allow: n.get("isolation").strs("allow")},
 		Record:    Record{To: n.get("record").str("to", "")},
-	}
-	if len(f.Platforms) == 0 {
-		f.Platforms = []string{"linux/amd64"}
 	}
 	f.Submit, _ = n.get("submit").plain().(map[string]any)
 	f.X, _ = n.get("x").plain().(map[string]any)
@@ -248,6 +246,29 @@ func buildBind(n *keyNode) Bind {
 		b.Secrets = put(b.Secrets, name, SecretValue{Env: s.str("env", ""), File: s.str("file", ""), Command: s.strs("command")})
 	}
 	return b
+}
+
+// For tells whether the file is for a platform: one of those that it names, or any if it names none.
+func (f *File) For(platform string) bool {
+	return len(f.Platforms) == 0 || slices.ContainsFunc(f.Platforms, func(p string) bool { return Platform(p) == Platform(platform) })
+}
+
+// Platform is the usual name of a platform: every arm64 processor is a v8.
+func Platform(name string) string {
+	if name == "linux/arm64/v8" {
+		return "linux/arm64"
+	}
+	return name
+}
+
+// Blame is an error, as Problems, about the value of a key: msg at its place in the merged file, with a hint
+// that may be "". Without such a place it is the message alone.
+func (f *File) Blame(hint, msg string, key ...string) error {
+	n := f.near(key...)
+	if n == nil || n == f.tree {
+		return Problems{{Msg: msg, Hint: hint, Len: 1}}
+	}
+	return Problems{n.src.problem(n.key, hint, "%s", msg)}
 }
 
 // Pos is the place of a key of the merged file, given by its components; elements of lists go by

@@ -92,7 +92,8 @@ func architectures() []string {
 	return []string{"amd64", "arm64", "386", "arm/v6", "arm/v7", "arm64/v8", "ppc64le", "riscv64", "s390x", "loong64"}
 }
 
-func checkPlatform(s string) error {
+// CheckPlatform tells whether s names a platform; the error goes behind what the value is called.
+func CheckPlatform(s string) error {
 	arch, ok := strings.CutPrefix(s, "linux/")
 	for _, a := range architectures() {
 		if ok && a == arch {

@@ -13,7 +13,7 @@ func imageKeys() []keyDef {
 		{path: "schema", typ: typeInt, def: "1", doc: "version of this format"},
 		{path: "requires", typ: typeText, check: checkRequires, doc: `lowest version of the tool, ">=1.2"`},
 		{path: "name", typ: typeText, flags: "E", def: "the folder's name", check: checkImageName, doc: "host name, prompt, image name"},
-		{path: "platforms", typ: typeList, flags: "L", def: `["linux/amd64"]`, check: checkPlatform, doc: "one section of the lock each"},
+		{path: "platforms", typ: typeList, flags: "L", def: "the machine's own", check: CheckPlatform, doc: "what it is for: one section of the lock each"},
 
 		{path: "project", typ: typeTable, doc: "the project folder"},
 		{path: "project.at", typ: typeText, flags: "EP", def: `"/workspace"`, check: checkAt, doc: `where it is mounted; "same" is its own path`},

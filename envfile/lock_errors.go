@@ -125,10 +125,18 @@ func (e *NoSectionError) Error() string {
 // Hint is what the user can type to get on.
 func (e *NoSectionError) Hint() string {
 	cmd := "sandbox lock"
+	if len(e.Have) > 0 && !slices.ContainsFunc(e.Have, e.hasPlatform) { // the other platforms' stay as they are
+		cmd += " --platform " + e.Platform
+	}
 	for _, p := range e.Profiles {
 		cmd += " --profile " + p
 	}
 	return "run `" + cmd + "`"
+}
+
+func (e *NoSectionError) hasPlatform(section string) bool {
+	platform, _, _ := strings.Cut(section, "+")
+	return platform == SectionName(e.Platform, nil)
 }
 
 // andList joins words as one says them, with all after the fifth counted.

@@ -193,20 +193,26 @@ func (p *Project) locked(ctx context.Context) (*envfile.Lock, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if err := p.here(); err != nil {
+		return nil, "", err
+	}
 	if p.l.LockSrc == nil {
 		if p.l.Options.Stranger {
 			return nil, "", hint.With(fmt.Errorf("this repository has no %s, so nothing says which bytes its code was written for", LockName), "--lock makes one now, of what the archives have today")
 		}
-		if err := p.Lock(ctx, LockOptions{}); err != nil {
+		if err := p.Lock(ctx, LockOptions{Here: true}); err != nil {
 			return nil, "", err
 		}
 		p.m.notice("wrote %s; commit this file", LockName)
+		if f, err := p.File(); err == nil && len(ordered(f.Platforms)) > 1 {
+			p.m.notice("it is for %s; sandbox lock adds what of the other platforms can be locked here", build.Platform())
+		}
 	}
 	lock, err := envfile.ReadLock(LockName, p.l.LockSrc)
 	if err != nil {
 		return nil, "", err
 	}
-	inputs, err := p.lockInputs(f)
+	inputs, err := p.lockInputs(f, build.Platform())
 	if err != nil {
 		return nil, "", err
 	}
@@ -231,8 +237,8 @@ func (p *Project) lockProfiles(f *envfile.File) []string {
 	return profiles
 }
 
-// lockInputs are the values and files that the lock depends on, as they are now.
-func (p *Project) lockInputs(f *envfile.File) (map[string]string, error) {
+// lockInputs are the values and files that a platform's section depends on, as they are now.
+func (p *Project) lockInputs(f *envfile.File, platform string) (map[string]string, error) {
 	files := map[string]string{}
 	names, err := p.inputFiles(f)
 	if err != nil {
@@ -245,7 +251,7 @@ func (p *Project) lockInputs(f *envfile.File) (map[string]string, error) {
 		}
 		files[name] = sum
 	}
-	return envfile.Inputs(f, build.Platform(), files), nil
+	return envfile.Inputs(f, platform, files), nil
 }
 
 // inputFiles lists every file of the project that the lock depends on, sorted: those that the env

@@ -45,7 +45,7 @@ func (m *Manager) From(ctx context.Context, url string, o FromOptions) (*Project
 	}
 	p.l.CacheScope = "repo-" + launch.Hash(repo.URL)[:16]
 	if p.l.LockSrc == nil && o.Lock {
-		if err := p.Lock(ctx, LockOptions{}); err != nil {
+		if err := p.Lock(ctx, LockOptions{Here: true}); err != nil {
 			return nil, err
 		}
 		m.notice("wrote %s", filepath.Join(c.Dir, LockName))

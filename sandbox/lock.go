@@ -22,6 +22,8 @@ import (
 type LockOptions struct {
 	Upgrade    []string
 	UpgradeAll bool
+	Platforms  []string // only these; none: all that the env file names, as far as they can be locked here
+	Here       bool     // only this machine's
 }
 
 // Lock makes the project's lock where there is none. Of many processes that find none at once, one
@@ -84,22 +86,7 @@ func (p *Project) relock(ctx context.Context, o LockOptions) (bool, error) {
 	if err := writable(p.Dir); err != nil {
 		return false, err
 	}
-	old, err := p.oldLock()
-	if err != nil {
-		return false, err
-	}
-	inputs, err := p.lockInputs(f)
-	if err != nil {
-		return false, err
-	}
-	b, err := p.m.builder(p)
-	if err != nil {
-		return false, err
-	}
-	lock, err := b.Lock(ctx, build.LockInput{
-		Section: p.section(f), Inputs: inputs, Old: old,
-		Upgrade: envfile.Upgrade{All: o.UpgradeAll, Names: o.Upgrade},
-	})
+	lock, err := p.lockAll(ctx, f, o)
 	if err != nil {
 		return false, err
 	}

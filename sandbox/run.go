@@ -54,6 +54,9 @@ func (p *Project) readyFor(ctx context.Context, o RunOptions) (*launch.Compiled,
 	if c := p.l.Cached(); c != nil {
 		return c, nil // nothing to fetch; the start itself checks against what is here today
 	}
+	if err := p.here(); err != nil {
+		return nil, err
+	}
 	if err := p.preflight(ctx, o); err != nil {
 		return nil, err
 	}

@@ -105,6 +105,7 @@ func (a *app) codeOf(err error) int {
 		host  *check.HostError
 		none  *sandbox.NoCommandError
 		needs *sandbox.NeedsError
+		plat  *sandbox.PlatformError
 	)
 	switch {
 	case errors.As(err, &ue), sandbox.IsGPUSyntax(err):
@@ -122,7 +123,7 @@ func (a *app) codeOf(err error) int {
 		return failRun
 	case errors.As(err, &stale):
 		return codeStale
-	case errors.As(err, &host), errors.As(err, &needs), sandbox.IsGPUError(err):
+	case errors.As(err, &host), errors.As(err, &needs), errors.As(err, &plat), sandbox.IsGPUError(err):
 		return codeHost
 	}
 	return codeFail

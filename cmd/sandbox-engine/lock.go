@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/sandbox"
 )
 
@@ -23,27 +24,36 @@ func projectFlags(a *app, cmd *cobra.Command) (dir *string, profiles *[]string) 
 
 func newLock(a *app) *cobra.Command {
 	var upgrade []string
+	var platforms []string
 	var all, build bool
 	cmd := &cobra.Command{
 		Use:   "lock",
 		Short: "Pin everything the env file asks for, by hash, in sandbox.lock",
 		Long: `Resolves the env file and writes sandbox.lock. Pins stay as they are unless the env file needs
-another or --upgrade moves them. What is resolved inside the environment is built on the way.` + "\n" + exitStatus,
+another or --upgrade moves them. What is resolved inside the environment is built on the way; for another
+platform only a base that is an image can be pinned here, with steps and fetches.` + "\n" + exitStatus,
 		Example: `  sandbox lock
   sandbox lock --upgrade numpy
-  sandbox lock --upgrade-all`,
+  sandbox lock --upgrade-all
+  sandbox lock --platform linux/arm64      only the section of this platform`,
 		Args: cobra.NoArgs,
 	}
 	dir, profiles := projectFlags(a, cmd)
 	cmd.Flags().StringSliceVar(&upgrade, "upgrade", nil, "move the pins of these packages")
 	cmd.Flags().BoolVar(&all, "upgrade-all", false, "move every pin")
+	cmd.Flags().StringSliceVar(&platforms, "platform", nil, "lock for this platform; without it, for all that the env file names and that can be locked here")
 	cmd.Flags().BoolVar(&build, "build", false, "build too, and write what came out as [built]")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		for _, p := range platforms {
+			if err := envfile.CheckPlatform(p); err != nil {
+				return usage(cmd, fmt.Errorf("--platform %w: %q", err, p))
+			}
+		}
 		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
 		if err != nil {
 			return err
 		}
-		changed, err := p.Relock(cmd.Context(), sandbox.LockOptions{Upgrade: upgrade, UpgradeAll: all})
+		changed, err := p.Relock(cmd.Context(), sandbox.LockOptions{Upgrade: upgrade, UpgradeAll: all, Platforms: platforms})
 		if err != nil {
 			return err
 		}

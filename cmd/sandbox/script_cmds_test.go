@@ -129,14 +129,15 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 // registryUse is the script's registry, once it has one.
 type registryUse struct{ *registrytest.Registry }
 
-// cmdImage: image [-arch ARCH] [-cmd CMD] [-entry CMD] [-env N=V] [-user U] [-workdir D] NAME[:TAG]|oci:DIR[:TAG] [FILE…]
+// cmdImage: image [-arch ARCH[,ARCH…]] [-cmd CMD] [-entry CMD] [-env N=V] [-user U] [-workdir D] NAME[:TAG]|oci:DIR[:TAG] [FILE…]
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
-	const use = "usage: image [-arch A] [-cmd C] [-entry C] [-env N=V] [-user U] [-workdir D] NAME[:TAG]|oci:DIR[:TAG] [FILE…]"
+	const use = "usage: image [-arch A[,A]] [-cmd C] [-entry C] [-env N=V] [-user U] [-workdir D] NAME[:TAG]|oci:DIR[:TAG] [FILE…]"
 	im := registrytest.Image{Config: map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}}}
+	arches := []string{""}
 	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
 		switch v := args[1]; args[0] {
 		case "-arch":
-			im.Arch = v
+			arches = strings.Split(v, ",")
 		case "-cmd":
 			im.Config["Cmd"] = strings.Fields(v)
 		case "-entry":
@@ -159,14 +160,22 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args[1:] {
 		im.Layers = append(im.Layers, registrytest.Layer{Files: []registrytest.File{{Name: strings.TrimPrefix(name, "/"), Body: ts.ReadFile(name)}}})
 	}
-	push(ts, im, args[0])
+	push(ts, im, args[0], arches)
 }
 
-// push writes an image to a layout, or to the script's registry by way of one.
-func push(ts *testscript.TestScript, im registrytest.Image, ref string) {
+// push writes an image to a layout, or to the script's registry by way of one: an index where it is for several
+// processors.
+func push(ts *testscript.TestScript, im registrytest.Image, ref string, arches []string) {
 	t := tb(ts)
 	b := registrytest.Blobs{}
-	d := b.Image(t, im)
+	var all []registrytest.Descriptor
+	for _, im.Arch = range arches {
+		all = append(all, b.Image(t, im))
+	}
+	d := all[0]
+	if len(all) > 1 {
+		d = b.Index(t, all...)
+	}
 	dir, layout := strings.CutPrefix(ref, "oci:")
 	name, tag, ok := strings.Cut(dir, ":")
 	if !ok {

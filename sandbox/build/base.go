@@ -65,7 +65,7 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 		return img, nil
 	}
 	const takeNew = "to take what is there now: sandbox lock --upgrade base"
-	img, err := b.Images.Resolve(ctx, ref, Platform())
+	img, err := b.Images.Resolve(ctx, ref, b.platform())
 	var gone *registry.NotFoundError
 	if errors.As(err, &gone) {
 		return nil, hint.With(fmt.Errorf("base %s: the locked image is gone: %s", pin.Ref, d), takeNew)
@@ -98,7 +98,7 @@ func (b *Builder) lockBase(ctx context.Context, sec *envfile.Section, keep *envf
 			ref.Digest = d
 		}
 	}
-	img, err := b.Images.Resolve(ctx, ref, Platform())
+	img, err := b.Images.Resolve(ctx, ref, b.platform())
 	if err != nil {
 		return 0, err
 	}

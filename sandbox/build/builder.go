@@ -19,15 +19,16 @@ import (
 // Builder makes locks and layers for one project. All fields but Log, Report and Notice must be set.
 // Its methods are for one goroutine; several Builders, also in other processes, may share a store.
 type Builder struct {
-	Store   *store.Store
-	Images  *images.Images
-	Fetch   *fetch.Client
-	User    *envfile.UserConfig
-	File    *envfile.File
-	Dir     string            // the project's folder
-	Environ map[string]string // the caller's, for PIP_, UV_ and proxy variables
-	Offline bool
-	Consent func() error // asked before a step runs with a network; nil: it may
+	Store    *store.Store
+	Images   *images.Images
+	Fetch    *fetch.Client
+	User     *envfile.UserConfig
+	File     *envfile.File
+	Dir      string            // the project's folder
+	Environ  map[string]string // the caller's, for PIP_, UV_ and proxy variables
+	Platform string            // that is locked; "" is this machine's
+	Offline  bool
+	Consent  func() error // asked before a step runs with a network; nil: it may
 
 	Report progress.Report
 	Notice func(string)

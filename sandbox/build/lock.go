@@ -34,6 +34,9 @@ type locking struct {
 // Lock resolves one section. Each part is resolved inside what lies below it (apt in the base, uv in
 // base and apt layers), so those layers are built on the way. Other sections stay as they are.
 func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error) {
+	if err := b.foreignFile(); err != nil {
+		return nil, err
+	}
 	l := &locking{Builder: b, in: in, lock: newLock(in.Old), sec: &envfile.Section{Inputs: in.Inputs, Config: envfile.ConfigOf(b.File)}}
 	var old *envfile.Section
 	if in.Old != nil {
@@ -46,6 +49,7 @@ func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error)
 	if len(l.keep.Unknown) > 0 {
 		return nil, fmt.Errorf("nothing of this name is locked: %s", l.keep.Unknown[0])
 	}
+	l.otherSections()
 	l.lock.Sections[in.Section] = l.sec
 	for _, step := range []func(context.Context) error{l.base, l.tools, l.apt, l.python, l.rest} {
 		if err := step(ctx); err != nil {
@@ -109,6 +113,9 @@ func epochOf(date int64, asOf string) int64 {
 // tools plans how the claims of [toolchain] are met and adds the Debian packages for them.
 func (l *locking) tools(ctx context.Context) error {
 	have := l.evidence(ctx)
+	if l.foreign() {
+		return l.foreignTools(have)
+	}
 	steps, err := toolchain.Plan(l.File.Toolchain, have)
 	if err != nil {
 		return err
@@ -206,6 +213,9 @@ func (l *locking) evidence(ctx context.Context) toolchain.Evidence {
 
 // offers is what could be added.
 func (l *locking) offers(ctx context.Context) toolchain.Evidence {
+	if l.foreign() {
+		return toolchain.Evidence{}
+	}
 	var requested []string
 	for _, p := range l.File.Python.Packages {
 		requested = append(requested, requirementName(p))

@@ -177,7 +177,10 @@ func (l *locking) lockPython(ctx context.Context, reqs, conditions []string) err
 	if slices.ContainsFunc(l.sec.Wheels, func(w envfile.WheelPin) bool { return w.Name == "pip" && w.From != fromBase }) {
 		return nil
 	}
-	if err := l.lockPip(ctx, st, py); err != nil {
+	var foreign *ForeignError
+	if err := l.lockPip(ctx, st, py); errors.As(err, &foreign) {
+		return err
+	} else if err != nil {
 		l.notice("/opt/env gets no pip of its own: %v", err)
 	}
 	slices.SortFunc(l.sec.Wheels, func(a, b envfile.WheelPin) int { return strings.Compare(a.Name, b.Name) })
@@ -248,6 +251,9 @@ func (l *locking) pinWheel(p ResolvedWheel) {
 func (l *locking) lockPip(ctx context.Context, st *layer.Stack, py Python) error {
 	_, err := st.Stat("/var/lib/dpkg/status")
 	if debian := err == nil && path.Dir(py.Path) == "/usr/bin"; debian {
+		if l.foreign() {
+			return l.foreignPip()
+		}
 		debs, err := l.lockApt(ctx, l.env, "pip", []string{pipDeb}, l.keep.Debs)
 		if err == nil {
 			for _, d := range debs {

@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,7 +62,7 @@ func FindPython(st *layer.Stack, dirs []string) (Python, error) {
 			if !ok {
 				continue
 			}
-			target, err := findTarget(st, p.Version)
+			target, err := findTarget(st, p.Version, archOf(st, p.Path))
 			if err != nil {
 				return Python{}, fmt.Errorf("%s: %w", p.Path, err)
 			}
@@ -124,6 +125,36 @@ func onlyStdlib(st *layer.Stack, prefix string) string {
 		found = m[1]
 	}
 	return found
+}
+
+// archOf is the processor that a program is for, by Go's name: a tree may be of another platform.
+func archOf(st *layer.Stack, p string) string {
+	f, err := st.Open(p)
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer f.Close()
+	head := make([]byte, 20)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return runtime.GOARCH
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		order = binary.BigEndian
+	}
+	switch elf.Machine(order.Uint16(head[18:])) {
+	case elf.EM_X86_64:
+		return "amd64"
+	case elf.EM_AARCH64:
+		return "arm64"
+	case elf.EM_PPC64:
+		return "ppc64le"
+	case elf.EM_RISCV:
+		return "riscv64"
+	case elf.EM_S390:
+		return "s390x"
+	}
+	return runtime.GOARCH
 }
 
 // isProgram tells a program for the kernel from a script that looks for one.
@@ -201,9 +232,12 @@ var (
 )
 
 // findTarget finds which C library the tree has, and its version: that decides which wheels run.
-func findTarget(st *layer.Stack, version string) (wheel.Target, error) {
-	t := wheel.Target{Python: version, Arch: runtime.GOARCH}
-	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[t.Arch]
+func findTarget(st *layer.Stack, version, arch string) (wheel.Target, error) {
+	t := wheel.Target{Python: version, Arch: arch}
+	triplet := map[string]string{
+		"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "ppc64le": "powerpc64le-linux-gnu",
+		"riscv64": "riscv64-linux-gnu", "s390x": "s390x-linux-gnu",
+	}[t.Arch]
 	for _, dir := range []string{"/lib/" + triplet, "/usr/lib/" + triplet, "/lib64", "/usr/lib64", "/lib", "/usr/lib"} {
 		b, err := st.ReadFile(dir+"/libc.so.6", 32<<20)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -84,6 +84,27 @@ func TestFindPython(t *testing.T) {
 	}
 }
 
+// A tree of another platform is read as what it is, on any machine.
+func TestFindPythonOfAnotherPlatform(t *testing.T) {
+	for arch, w := range map[string]struct {
+		head, triplet string
+	}{
+		"amd64": {elf.ELFMAG + "\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x3e\x00", "x86_64-linux-gnu"},
+		"arm64": {elf.ELFMAG + "\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\xb7\x00", "aarch64-linux-gnu"},
+		"s390x": {elf.ELFMAG + "\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x16", "s390x-linux-gnu"},
+	} {
+		st := layer.NewStack([]string{tree(t, map[string]string{
+			"usr/bin/python3": "->python3.11", "usr/bin/python3.11": w.head, "usr/lib/python3.11/os.py": "",
+			"usr/lib/" + w.triplet + "/libc.so.6": "GNU C Library (Debian GLIBC 2.36-9+deb12u9) stable release version 2.36.\n",
+		})})
+		py, err := FindPython(st, nil)
+		if err != nil || py.Target.Arch != arch || py.Target.Glibc != [2]int{2, 36} {
+			t.Errorf("%s: %+v, %v", arch, py.Target, err)
+		}
+		st.Close()
+	}
+}
+
 func TestFindPythonRefuses(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"nothing":          {"usr/bin/sh": ""},
