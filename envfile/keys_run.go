@@ -57,13 +57,13 @@ func runKeys() []keyDef {
 		{path: "needs.cpus", typ: typeNumber, doc: "processors"},
 		{path: "needs.disk", typ: typeSize, doc: "free disk"},
 
-		{path: "limits", typ: typeTable, flags: "P", doc: "caps, enforced by cgroup where that is delegated, else said"},
+		{path: "limits", typ: typeTable, flags: "P", doc: "caps of a run; memory, cpus and pids are kept by the kernel where a cgroup v2 is delegated to the user, else it is said"},
 		{path: "limits.memory", typ: typeSize, doc: "memory"},
 		{path: "limits.cpus", typ: typeNumber, doc: "processors"},
-		{path: "limits.pids", typ: typeInt, doc: "processes"},
-		{path: "limits.time", typ: typeDuration, doc: "wall clock"},
+		{path: "limits.pids", typ: typeInt, doc: "processes and threads"},
+		{path: "limits.time", typ: typeDuration, doc: "wall clock: then the program is told to end (SIGTERM) and ten seconds later killed, and the exit code is 124"},
 		{path: "limits.shm", typ: typeSize, doc: "size of /dev/shm"},
-		{path: "limits.disk", typ: typeSize, doc: "disk"},
+		{path: "limits.disk", typ: typeSize, idle: true, doc: "disk; a run says that it is not enforced"},
 
 		{path: "isolation", typ: typeTable, flags: "PH", doc: "what the sandbox loosens"},
 		{path: "isolation.allow", typ: typeList, values: []string{"perf", "nested", "ptrace"}, later: []string{"perf", "nested"}, doc: "what is allowed"},

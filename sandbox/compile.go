@@ -25,9 +25,6 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.m.enough(f.Needs); err != nil {
-		return nil, err
-	}
 	lock, section, err := p.locked(ctx)
 	if err != nil {
 		return nil, err
@@ -37,7 +34,6 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 		return nil, err
 	}
 	p.m.l.Sweep()
-	p.sayLimits(f)
 	b, err := p.m.builder(p)
 	if err != nil {
 		return nil, err
@@ -102,7 +98,7 @@ func (p *Project) compiled(f *envfile.File, env *build.Env) (*launch.Compiled, e
 			e.Sources["mounts."+k] = fmt.Sprintf("%s:%d", pos.File, pos.Line)
 		}
 	}
-	c := &launch.Compiled{Env: *e, Root: root, Needs: f.Needs, Bind: f.Bind.Mounts, Stores: p.m.user.Stores, Tasks: map[string]launch.Task{}}
+	c := &launch.Compiled{Env: *e, Root: root, Needs: f.Needs, Limits: f.Limits, Bind: f.Bind.Mounts, Stores: p.m.user.Stores, Tasks: map[string]launch.Task{}}
 	c.GPU, c.CDI, c.InfiniBand = f.GPU, f.Devices.CDI, f.Devices.InfiniBand == "auto"
 	for _, s := range f.Steps {
 		if s.Where == "project" {

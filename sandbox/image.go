@@ -66,6 +66,7 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 		return start.Exit{}, err
 	}
 	e.Name = imageName(ref)
+	e.Shm = int64(m.user.Limits.Shm)
 	if network != "" {
 		e.Network = network
 	}
@@ -134,6 +135,7 @@ func (m *Manager) runImage(ctx context.Context, e *plan.Env, o RunOptions, in *l
 	if err != nil {
 		return start.Exit{}, err
 	}
+	o.Limits = m.user.Limits
 	return m.l.Start(ctx, s, o)
 }
 

@@ -99,6 +99,7 @@ func (m *Manager) runInPlace(ctx context.Context, dir, network string, in *launc
 			return start.Exit{}, err
 		}
 	}
+	o.Limits = m.user.Limits
 	return m.l.Start(ctx, s, o)
 }
 

@@ -48,6 +48,7 @@ func Open(o Options) (*Manager, error) {
 	}
 	m := &Manager{o: o, l: &launch.Launcher{StoreDir: o.StoreDir, BuildID: o.BuildID, Environ: o.Environ, Log: o.Log}}
 	m.l.MakeStubs = m.makeStubs
+	m.l.Notice = o.Notice
 	m.l.GPU = m.chooseGPU
 	m.l.Explain = explainLinks
 	if o.StoreDir == "" {

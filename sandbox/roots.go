@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
@@ -54,6 +53,18 @@ type GCOptions struct {
 	DryRun    bool
 	OlderThan time.Duration
 	MaxSize   int64 // bytes; 0 is no bound
+}
+
+// unusedFor is how long what nothing uses stays, unless the user says otherwise.
+const unusedFor = 7 * 24 * time.Hour
+
+// GCRules are those of the user's configuration, [gc], with the default for what it does not say.
+func (m *Manager) GCRules() GCOptions {
+	o := GCOptions{OlderThan: unusedFor, MaxSize: int64(m.user.GC.MaxSize)}
+	if m.user.GC.OlderThan > 0 {
+		o.OlderThan = m.user.GC.OlderThan
+	}
+	return o
 }
 
 // GC removes what no project, image name, or kept or running sandbox uses. An unreadable record
@@ -154,13 +165,4 @@ func keepBlobs(keep map[string]bool, digests ...string) {
 	for _, d := range digests {
 		keep["blob/"+store.Digest(d).Hex()] = true
 	}
-}
-
-// ParseSize reads "20GiB"; "" is 0.
-func ParseSize(s string) (int64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	n, err := envfile.ParseSize(s)
-	return int64(n), err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/start"
 )
@@ -54,13 +55,31 @@ func (p *Project) readyFor(ctx context.Context, o RunOptions) (*launch.Compiled,
 	if c := p.l.Cached(); c != nil {
 		return c, nil // nothing to fetch; the start itself checks against what is here today
 	}
-	if err := p.here(); err != nil {
+	if err := p.early(o); err != nil {
 		return nil, err
 	}
 	if err := p.preflight(ctx, o); err != nil {
 		return nil, err
 	}
 	return p.compile(ctx)
+}
+
+// early refuses what this machine cannot run at all: of another kind, or too small for what is to run.
+func (p *Project) early(o RunOptions) error {
+	if err := p.here(); err != nil {
+		return err
+	}
+	f, err := p.File()
+	if err != nil {
+		return err
+	}
+	var t envfile.Task
+	name, isTask := "", false
+	if len(o.Args) > 0 && !o.Command && !o.Shell {
+		name = o.Args[0]
+		t, isTask = f.Tasks[name]
+	}
+	return p.m.l.Enough(launch.TaskNeeds(t, isTask, name, f.Needs))
 }
 
 // ready gives the compiled project: from the cache, else by locking where there is no lock, checking

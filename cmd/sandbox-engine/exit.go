@@ -13,6 +13,7 @@ import (
 	"github.com/4cc2e759/sandbox/internal/near"
 	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/check"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/start"
 )
 
@@ -104,8 +105,9 @@ func (a *app) codeOf(err error) int {
 		stale *envfile.StaleError
 		host  *check.HostError
 		none  *sandbox.NoCommandError
-		needs *sandbox.NeedsError
+		needs *launch.NeedsError
 		plat  *sandbox.PlatformError
+		over  *launch.TimeError
 	)
 	switch {
 	case errors.As(err, &ue), sandbox.IsGPUSyntax(err):
@@ -119,6 +121,8 @@ func (a *app) codeOf(err error) int {
 		return notFound
 	case errors.As(err, &se) && se.Status() == cannotExec:
 		return cannotExec
+	case errors.As(err, &over):
+		return over.Status()
 	case a.isRun:
 		return failRun
 	case errors.As(err, &stale):
@@ -137,4 +141,5 @@ EXIT STATUS
 const exitStatusRun = `
 EXIT STATUS
   the program's own; 128+n if signal n ended it
+  124  it was ended since its time ([limits] time) was over
   125  it could not be run (the message says why)    126  cannot execute    127  not found`

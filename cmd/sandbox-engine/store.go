@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/check"
 )
 
@@ -153,47 +152,6 @@ func newRm(a *app) *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func newGC(a *app) *cobra.Command {
-	var o sandbox.GCOptions
-	var older, max string
-	cmd := &cobra.Command{
-		Use:   "gc",
-		Short: "Remove from the store what nothing uses",
-		Long: `Keeps what a project, an image that was pulled by name, or a kept or running sandbox uses, and what was
-used within --older-than. Everything that is removed can be made again from a lock.` + "\n" + exitStatus,
-		Example: `  sandbox gc --dry-run
-  sandbox gc --older-than 24h`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.OlderThan, err = time.ParseDuration(older); err != nil {
-				return usage(cmd, fmt.Errorf("--older-than takes a duration like 24h, not %q", older))
-			}
-			if o.MaxSize, err = sandbox.ParseSize(max); err != nil {
-				return usage(cmd, err)
-			}
-			m, err := a.open()
-			if err != nil {
-				return err
-			}
-			f, err := m.GC(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			verb := "removed"
-			if o.DryRun {
-				verb = "would remove"
-			}
-			a.printf("%s %d layers, %d wheels, %d files: %s\n", verb, f.Layers, f.Wheels, f.Blobs, bytesText(f.Bytes))
-			return nil
-		},
-	}
-	f := cmd.Flags()
-	f.BoolVar(&o.DryRun, "dry-run", false, "only say what would be removed")
-	f.StringVar(&older, "older-than", "168h", "keep what was used since then")
-	f.StringVar(&max, "max-size", "", "stop when the store is below this size, oldest first: 20GiB")
-	return cmd
 }
 
 func newDoctor(a *app) *cobra.Command {

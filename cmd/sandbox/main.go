@@ -46,6 +46,10 @@ func main() {
 			if err != nil {
 				say(err)
 				code = failRun
+				var over *launch.TimeError
+				if errors.As(err, &over) {
+					code = over.Status()
+				}
 			}
 			os.Exit(code)
 		}
@@ -68,7 +72,7 @@ func run(r request, engine string) (int, error) {
 	environ := environMap(os.Environ())
 	l := &launch.Launcher{
 		StoreDir: launch.StoreDir(environ), BuildID: launch.BuildID(version, engine), Environ: environ,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Front: true, Notice: func(s string) { fmt.Fprintln(os.Stderr, s) },
 	}
 	var err error
 	if l.Config, err = smallfile.ReadIf(launch.ConfigFile()); err != nil {

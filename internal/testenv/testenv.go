@@ -31,6 +31,8 @@ var conditions = map[string]condition{
 	"users":      {"users " + WithSubuid + " (with a subuid range) and " + WithoutSubuid + " (without) exist", once(probeUsers)},
 	"subuid":     {"this user has a subuid range and newuidmap", once(probeSubuid)},
 	"devcgroup":  {"root may make device cgroups (cgroup v1)", once(probeDevices)},
+	"cgroup":     {"this user may make groups of a cgroup v2 that has a controller switched on", once(func() error { return probeCgroup() })},
+	"limits":     {"this user may make groups of a cgroup v2 that cap memory, cpu and pids", once(func() error { return probeCgroup("memory", "cpu", "pids") })},
 	"git":        {"git and its http-backend", once(probeGit)},
 	"tmux":       {"tmux, for a real terminal", once(program("tmux"))},
 	"strace":     {"strace", once(program("strace"))},

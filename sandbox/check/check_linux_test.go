@@ -237,7 +237,7 @@ func TestOtherHosts(t *testing.T) {
 		{"sysctl", "/proc/sys/kernel/unprivileged_userns_clone", "0", Fail, "this host forbids user namespaces: kernel.unprivileged_userns_clone is 0"},
 		{"sysctl", "/proc/sys/kernel/unprivileged_userns_clone", "1", OK, "allowed"},
 		{"limit", "/proc/sys/user/max_pid_namespaces", "12", Warn, "user.max_pid_namespaces is only 12"},
-		{"cgroup", "/proc/self/cgroup", "1:cpu:/", OK, "no cgroup v2 at /sys/fs/cgroup; memory and processor limits are not enforced"},
+		{"cgroup", "/proc/self/cgroup", "1:cpu:/", OK, "[limits] memory, cpus, pids would not be enforced: the kernel has no cgroup v2"},
 	} {
 		h := &host{root: t.TempDir(), euid: 1000}
 		p := h.root + c.file

@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/sandbox/internal/cgroup"
 )
 
 // existing is the store's folder, or the nearest one above it that is there: a store that is to be
@@ -143,25 +145,22 @@ func subuid(_ context.Context, h *host) result {
 	return result{OK, "none for " + u.Username + only, ""}
 }
 
-// cgroup is for information: without delegation limits are not enforced.
-func cgroup(_ context.Context, h *host) result {
-	const not = "; memory and processor limits are not enforced"
-	own, _ := h.read("/proc/self/cgroup")
-	path := ""
-	for line := range strings.SplitSeq(own, "\n") {
-		if p, ok := strings.CutPrefix(line, "0::"); ok {
-			path = p
-		}
+// limits makes a group with every cap and takes it away again. It is for information: only a project with [limits]
+// asks for one.
+func limits(_ context.Context, h *host) result {
+	caps := slices.Concat(cgroup.Memory(1<<40), cgroup.CPUs(1024), cgroup.Pids(1<<20))
+	g, missing, why := cgroup.Host{Root: h.root}.New(caps)
+	if g != nil {
+		defer g.Remove()
 	}
-	if _, err := os.Stat(h.root + "/sys/fs/cgroup/cgroup.controllers"); err != nil || path == "" {
-		return result{OK, "no cgroup v2 at /sys/fs/cgroup" + not, ""}
+	if len(missing) == 0 {
+		return result{OK, "memory, cpus and pids can be capped", ""}
 	}
-	dir := filepath.Join(h.root+"/sys/fs/cgroup", path)
-	if unix.Access(dir, unix.W_OK) != nil || unix.Access(filepath.Join(dir, "cgroup.procs"), unix.W_OK) != nil {
-		return result{OK, "our cgroup is not delegated to us" + not, ""}
+	detail := "[limits] " + strings.Join(missing, ", ") + " would not be enforced: " + why
+	if _, err := os.Stat(h.root + "/run/systemd/system"); err == nil && h.euid != 0 {
+		detail += "; they may be in a scope of your own: systemd-run --user --scope sandbox run …"
 	}
-	controllers, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	return result{OK, "delegated: " + strings.TrimSpace(string(controllers)), ""}
+	return result{OK, detail, ""}
 }
 
 func git(_ context.Context, _ *host) result {

@@ -32,7 +32,7 @@ func probes() []probe {
 		{"filter", "seccomp filters", "", filter},
 		{"openat2", "system call openat2", "", openat2},
 		{"subuid", "ranges of subordinate ids", "", subuid},
-		{"cgroup", "limits of memory and processor", "", cgroup},
+		{"cgroup", "caps of memory, processors and processes", "", limits},
 		{"git", "git, for run --from", "", git},
 	}
 }

@@ -26,6 +26,7 @@ type Compiled struct {
 	Asks   string       // the same in words
 	Bind   map[string]string
 	Needs  terms.Needs
+	Limits terms.Limits
 	Stores []string // of the user's configuration: other places where layers lie
 	Stamps []Stamp  // files that the lock depends on
 

@@ -27,6 +27,8 @@ type Launcher struct {
 	Environ  map[string]string // the caller's environment
 	Config   []byte            // the user's configuration file: part of every key
 	Log      *slog.Logger
+	Notice   func(string) // one line for the user; nil is silence
+	Front    bool         // what has to be said before a start is left to the engine
 
 	// GPU chooses GPUs and devices and says what goes inside with them.
 	GPU func(ctx context.Context, w GPUWant, in plan.Inputs) (*GPUChoice, error)
@@ -60,6 +62,12 @@ func BuildID(version, engine string) string {
 		return version
 	}
 	return version + " " + decimal(s.Size) + " " + decimal(s.Mtime)
+}
+
+func (l *Launcher) notice(s string) {
+	if l.Notice != nil {
+		l.Notice(s)
+	}
 }
 
 // NoGPU tells whether this machine has no NVIDIA GPU; profiles may ask for it.

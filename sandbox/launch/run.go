@@ -27,8 +27,9 @@ type RunOptions struct {
 	Stdout  *os.File
 	Stderr  *os.File
 
-	GPU   GPUOptions
-	Shell bool // an interactive shell: kept as the project's last one
+	GPU    GPUOptions
+	Limits terms.Limits // a project's come from its env file
+	Shell  bool         // an interactive shell: kept as the project's last one
 
 	ended func() // if set, is called when the program has ended, while the kernel takes the sandbox apart
 }
@@ -66,6 +67,9 @@ func (p *Project) Run(ctx context.Context, c *Compiled, o RunOptions) (start.Exi
 			}
 			return p.runOne(ctx, c, t, o.Args[0], o.Args[1:], o)
 		}
+	}
+	if err := p.l.Enough(c.Needs, "needs"); err != nil {
+		return start.Exit{}, err
 	}
 	exit, err := p.Launch(ctx, c, o, "")
 	return exit, p.mistyped(c, o, err)
@@ -123,6 +127,12 @@ func (p *Project) runOne(ctx context.Context, c *Compiled, t Task, name string, 
 	tc.Env = WithTask(c.Env, t)
 	if t.Task.GPU != nil {
 		tc.GPU = *t.Task.GPU
+	}
+	if t.Task.Limits != nil {
+		tc.Limits = *t.Task.Limits
+	}
+	if err := p.l.Enough(TaskNeeds(t.Task, true, name, c.Needs)); err != nil {
+		return start.Exit{}, err
 	}
 	o.Args = t.Task.Run.Argv(name, args)
 	if t.Task.Workdir != "" {

@@ -65,6 +65,7 @@ func (p *Project) runIn(ctx context.Context, c *Compiled, o RunOptions, workdir 
 	if err != nil {
 		return start.Exit{}, err
 	}
+	o.Limits = c.Limits
 	return p.l.Start(ctx, s, o)
 }
 

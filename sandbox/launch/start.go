@@ -24,9 +24,14 @@ func (l *Launcher) Start(ctx context.Context, s *spec.Spec, o RunOptions) (start
 		return start.Exit{}, err
 	}
 	defer release()
-	// From here on signals are the program's: it decides what an interrupt means.
-	pr, err := start.Start(context.WithoutCancel(ctx), s, start.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Forward: true, Log: l.Log})
+	lim, err := l.limit(o.Limits)
 	if err != nil {
+		return start.Exit{}, err
+	}
+	// From here on signals are the program's: it decides what an interrupt means.
+	pr, err := start.Start(context.WithoutCancel(ctx), s, start.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Forward: true, Cgroup: lim.folder(), Log: l.Log})
+	if err != nil {
+		lim.end()
 		var e *start.Error
 		if errors.As(err, &e) && errors.Is(err, syscall.ENOENT) {
 			for _, low := range s.Root.Lowers {
@@ -40,11 +45,15 @@ func (l *Launcher) Start(ctx context.Context, s *spec.Spec, o RunOptions) (start
 		}
 		return start.Exit{}, err
 	}
+	lim.watch(pr)
 	if o.ended != nil {
 		pr.WaitProgram()
 		o.ended()
 	}
 	exit, err := pr.Wait()
+	if over := lim.end(); err == nil {
+		err = over
+	}
 	if err != nil {
 		err = &EndError{err}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/4cc2e759/sandbox/internal/testenv"
 	"github.com/4cc2e759/sandbox/sandbox/internal/child"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
@@ -199,14 +200,8 @@ func TestBindBelow(t *testing.T) {
 
 // TestCgroup starts in a cgroup from the first instruction on.
 func TestCgroup(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("no delegated cgroup")
-	}
-	mount := "/sys/fs/cgroup"
-	if _, err := os.Stat(mount + "/cgroup.procs"); err != nil {
-		mount += "/unified"
-	}
-	dir, err := os.MkdirTemp(mount, "start-test-")
+	testenv.Need(t, "cgroup")
+	dir, err := os.MkdirTemp(testenv.CgroupMount(), "start-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
