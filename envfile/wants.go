@@ -14,6 +14,7 @@ import (
 type Want struct {
 	Key   string   // the key that asks, "mounts.data"
 	Words string   // for the user, "mount data"
+	More  string   // what else is agreed to, "at /data, only to read"; "" where Words say it all
 	About string   // the project's own words, "" if it gives none; show it as a quotation
 	Value []string // what was agreed to: enters the digest with Key
 	Pos   Pos
@@ -207,7 +208,11 @@ func (w *wanting) run(at []string, mounts map[string]Mount, env *Env, network *N
 			continue
 		}
 		if m.Kind == "host" && !w.f.own(below("mounts", name, "kind")...) {
+			n := len(w.out)
 			w.add(below("mounts", name), "mount "+name+who, m.About, m.To, m.Mode)
+			for i := range w.out[n:] {
+				w.out[n+i].More = "at " + m.To + mountMode(m.Mode)
+			}
 		}
 		if m.Kind == "project" && w.leaves(m.From) {
 			w.add(below("mounts", name, "from"), "path "+m.From, "", m.From)
@@ -227,6 +232,13 @@ func (w *wanting) run(at []string, mounts map[string]Mount, env *Env, network *N
 		}
 		w.publish(below("network", "publish"), ports)
 	}
+}
+
+func mountMode(mode string) string {
+	if mode == "ro" {
+		return ", only to read"
+	}
+	return ", to read and write"
 }
 
 func (w *wanting) publish(path []string, ports []string) {

@@ -81,6 +81,15 @@ func (p *Project) File() (*envfile.File, error) {
 	return f, nil
 }
 
+// Profiles are the names of the env file's profiles.
+func (p *Project) Profiles() ([]string, error) {
+	_, err := p.File()
+	if p.doc == nil {
+		return nil, err
+	}
+	return p.doc.Profiles(), err
+}
+
 // Name is the env file's name, or the folder's.
 func (p *Project) Name() string {
 	if p.file != nil && p.file.Name != "" {

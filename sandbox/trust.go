@@ -6,21 +6,20 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
-// Asks is what the env file asks of the machine, in words, one per line; empty for nothing.
-func (p *Project) Asks() (string, error) {
+// Asks is what the env file asks of the machine, and whether this user has agreed to exactly that.
+func (p *Project) Asks() (w envfile.Wants, agreed bool, err error) {
 	f, err := p.File()
 	if err != nil {
-		return "", err
+		return nil, false, err
 	}
-	w := f.Wants()
-	if w.Empty() {
-		return "", nil
-	}
-	return w.String(), nil
+	w = f.Wants()
+	agreed, err = p.l.Agreed(w.Digest())
+	return w, agreed, err
 }
 
 // Trust records the user's consent to exactly what the env file asks now.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/4cc2e759/sandbox/sandbox"
 )
 
 func newCompletion(a *app) *cobra.Command {
@@ -74,6 +77,99 @@ func (a *app) completeTasks(r *runFlags) cobra.CompletionFunc {
 		}
 		slices.Sort(out)
 		return out, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// listing gives words to choose from; nil for none, or where they cannot be known.
+type listing func() []string
+
+func words(w ...string) listing { return func() []string { return w } }
+
+// completeFlag completes the value of a flag.
+func (a *app) completeFlag(cmd *cobra.Command, flag string, list listing) {
+	if cmd.Flags().Lookup(flag) == nil {
+		panic("no flag --" + flag)
+	}
+	_ = cmd.RegisterFlagCompletionFunc(flag, a.completeNames(true, list)) // it fails for a flag that is not there, or twice
+}
+
+// completeNames completes arguments, or only the first.
+func (a *app) completeNames(every bool, list listing) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 && !every {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		var out []string
+		for _, w := range list() {
+			if strings.HasPrefix(w, begun) && !slices.Contains(args, w) {
+				out = append(out, printable(w))
+			}
+		}
+		slices.Sort(out)
+		return slices.Compact(out), cobra.ShellCompDirectiveDefault
+	}
+}
+
+// stored opens the store for its names, if there is one: looking makes none.
+func (a *app) stored() *sandbox.Manager {
+	m, err := a.open()
+	if err != nil {
+		return nil
+	}
+	if _, err := os.Stat(m.StoreDir()); err != nil {
+		return nil
+	}
+	return m
+}
+
+func (a *app) sandboxNames() (out []string) {
+	if m := a.stored(); m != nil {
+		list, _ := m.Sandboxes()
+		for _, s := range list {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+func (a *app) imageNames() (out []string) {
+	if m := a.stored(); m != nil {
+		list, _ := m.Images()
+		for _, i := range list {
+			out = append(out, i.Ref)
+		}
+	}
+	return out
+}
+
+func (a *app) profileNames(dir *string) listing {
+	return func() []string {
+		p, err := a.project(*dir, sandbox.ProjectOptions{})
+		if err != nil {
+			return nil
+		}
+		names, _ := p.Profiles()
+		return names
+	}
+}
+
+// completePackages completes what the env file names already, to take it away.
+func (a *app) completePackages(dir *string, apt *bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return a.completeNames(true, func() []string {
+			p, err := a.project(*dir, sandbox.ProjectOptions{})
+			if err != nil {
+				return nil
+			}
+			f, err := p.File()
+			if err != nil {
+				return nil
+			}
+			if *apt {
+				return f.Apt.Packages
+			}
+			return f.Python.Packages
+		})(cmd, args, begun)
 	}
 }
 

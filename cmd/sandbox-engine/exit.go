@@ -44,16 +44,32 @@ func usage(cmd *cobra.Command, err error) error {
 	return &usageError{err, cmd.CommandPath() + " --help"}
 }
 
-func unknownCommand(name string) error {
-	var names []string
-	for _, c := range commands {
-		names = append(names, c.name)
-	}
+func unknownCommand(root *cobra.Command, name string) error {
+	names := namesBelow(root)
 	err := fmt.Errorf("no command %s", name)
 	if word := near.Word(name, names); word != "" {
 		return &usageError{err, "sandbox " + word}
 	}
 	return &usageError{err, "sandbox run " + name + " runs a command in the environment; sandbox --help lists ours"}
+}
+
+// unknownBelow is a word that is none of a command's own commands.
+func unknownBelow(cmd *cobra.Command, name string) error {
+	names := namesBelow(cmd)
+	err := fmt.Errorf("no command %s %s", cmd.Name(), name)
+	if word := near.Word(name, names); word != "" {
+		return &usageError{err, cmd.CommandPath() + " " + word}
+	}
+	return &usageError{err, cmd.CommandPath() + " takes " + strings.Join(names, ", ")}
+}
+
+func namesBelow(cmd *cobra.Command) (names []string) {
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
 }
 
 // silent ends with a code and prints nothing: all was said.
@@ -137,6 +153,9 @@ const exitStatus = `
 EXIT STATUS
   0  done    1  failed    2  mistake on the command line
   3  the lock is older than the env file    4  this host cannot do it`
+
+const exitStatusAll = exitStatus + `
+  run and shell: the program's own, 124 to 127 where it was ended or could not be run (run --help)`
 
 const exitStatusRun = `
 EXIT STATUS

@@ -29,6 +29,13 @@ A run takes its GPUs for itself: the next run gets others, or is refused. A shel
   sandbox gpu check                                    this project's environment
   sandbox gpu why --gpus 2,min-memory=40GiB,same-numa
   sandbox run --gpus 1 python train.py`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownBelow(cmd, args[0])
+			}
+			return cmd.Help()
+		},
 	}
 	cmd.AddCommand(newGPUList(a), newGPUCheck(a), newGPUWhy(a))
 	return cmd
@@ -176,6 +183,7 @@ of this machine. No layer, package or wheel is fetched.` + "\n" + exitStatus,
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "check an image instead of a project")
+	a.completeFlag(cmd, "image", a.imageNames)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.Flags().BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
 	return cmd
@@ -264,8 +272,10 @@ func newGPUWhy(a *app) *cobra.Command {
 			return err
 		},
 	}
+	cmd.ValidArgsFunction = a.completeTasks(&r)
 	cmd.Flags().StringVarP(&r.dir, "dir", "C", "", "the project's folder")
 	cmd.Flags().StringSliceVar(&r.profiles, "profile", nil, "apply [profile.NAME]")
+	a.completeFlag(cmd, "profile", a.profileNames(&r.dir))
 	cmd.Flags().StringArrayVar(&r.gpu.GPUs, "gpus", nil, "a selection; see sandbox gpu --help")
 	cmd.Flags().BoolVar(&r.gpu.SkipChecks, "skip-checks", false, "leave out whether the environment's programs can use a GPU")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")

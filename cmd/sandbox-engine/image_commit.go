@@ -21,7 +21,8 @@ removed, owners are those that programs asked for, caches and what belongs to th
 sandbox must have ended, and stays. What should be made again from a lock belongs in the env file: freeze.` + "\n" + exitStatus,
 		Example: `  sandbox run --name try apt-get install -y postgresql
   sandbox commit try team/postgres:1 && sandbox push team/postgres:1`,
-		Args: cobra.ExactArgs(2),
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeNames(false, a.sandboxNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open()
 			if err != nil {
@@ -87,7 +88,8 @@ func newInspect(a *app) *cobra.Command {
 No layer is fetched.` + "\n" + exitStatus,
 		Example: `  sandbox inspect debian:12
   sandbox inspect --json oci-archive:env.tar`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNames(false, a.imageNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open()
 			if err != nil {

@@ -23,7 +23,8 @@ ctr images import and skopeo take it. Without REF it is the environment of this 
 layers of the base leave as they came, and one lock gives the same file on every machine.` + "\n" + exitStatus,
 		Example: `  sandbox export -o env.tar && podman load -i env.tar
   sandbox export -o debian.tar debian:12`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeNames(false, a.imageNames),
 	}
 	dir, profiles := projectFlags(a, cmd)
 	f := cmd.Flags()

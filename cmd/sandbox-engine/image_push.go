@@ -26,6 +26,7 @@ and podman login. The list of packages that the lock pins goes along, as an arti
 	dir, profiles := projectFlags(a, cmd)
 	f := cmd.Flags()
 	f.StringVar(&image, "image", "", "push this image of the store")
+	a.completeFlag(cmd, "image", a.imageNames)
 	codeFlag(cmd, &code)
 	f.BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
 	f.BoolVar(&asJSON, "json", false, "as JSON")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,6 +17,7 @@ func projectFlags(a *app, cmd *cobra.Command) (dir *string, profiles *[]string) 
 	f := cmd.Flags()
 	f.StringVarP(dir, "dir", "C", "", "the project's folder")
 	f.StringSliceVar(profiles, "profile", nil, "apply [profile.NAME]; several apply in order")
+	a.completeFlag(cmd, "profile", a.profileNames(dir))
 	f.BoolVar(&a.offline, "offline", false, "use only what the store has")
 	return dir, profiles
 }
@@ -42,6 +42,7 @@ platform only a base that is an image can be pinned here, with steps and fetches
 	cmd.Flags().StringSliceVar(&upgrade, "upgrade", nil, "move the pins of these packages")
 	cmd.Flags().BoolVar(&all, "upgrade-all", false, "move every pin")
 	cmd.Flags().StringSliceVar(&platforms, "platform", nil, "lock for this platform; without it, for all that the env file names and that can be locked here")
+	a.completeFlag(cmd, "platform", words("linux/amd64", "linux/arm64"))
 	cmd.Flags().BoolVar(&build, "build", false, "build too, and write what came out as [built]")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, p := range platforms {
@@ -157,47 +158,6 @@ or build makes it again.` + "\n" + exitStatus,
 	return cmd
 }
 
-func newTrust(a *app) *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "trust",
-		Short: "Show what the env file asks of this machine, and agree to it",
-		Long: `A committed env file only declares what it wants of a machine: host folders, variables, secrets,
-devices. trust shows exactly that and asks once; it asks again when the list changes.` + "\n" + exitStatus,
-		Example: `  sandbox trust
-  sandbox trust --yes      in a script`,
-		Args: cobra.NoArgs,
-	}
-	dir, profiles := projectFlags(a, cmd)
-	cmd.Flags().BoolVar(&yes, "yes", false, "agree without a question")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
-		if err != nil {
-			return err
-		}
-		asks, err := p.Asks()
-		if err != nil {
-			return err
-		}
-		if asks == "" {
-			a.printf("this project asks for nothing of your machine\n")
-			return nil
-		}
-		a.printf("this project asks for things of your machine: %s\n", asks)
-		if !yes {
-			ok, err := a.ask("agree?")
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return &usageError{fmt.Errorf("not agreed; nothing changed"), "sandbox trust --yes agrees without a question"}
-			}
-		}
-		return p.Trust()
-	}
-	return cmd
-}
-
 func newInit(a *app) *cobra.Command {
 	var dir, base string
 	var force bool
@@ -240,9 +200,16 @@ func newRemove(a *app) *cobra.Command {
 	return edit(a, "remove", "Remove packages from the env file", false)
 }
 
+// editKind is the list that add and remove work on.
+func editKind(apt bool) string {
+	if apt {
+		return "apt"
+	}
+	return "python"
+}
+
 // edit is add and remove: both splice the text, so that comments and order stay.
 func edit(a *app, verb, about string, adding bool) *cobra.Command {
-	var dir string
 	var apt, noLock bool
 	cmd := &cobra.Command{
 		Use:   verb + " [--apt] PACKAGE…",
@@ -251,40 +218,24 @@ func edit(a *app, verb, about string, adding bool) *cobra.Command {
 Python packages, or Debian packages with --apt.` + "\n" + exitStatus,
 		Example: "  sandbox " + verb + " numpy\n  sandbox " + verb + " --apt git",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.project(dir, sandbox.ProjectOptions{})
-			if err != nil {
-				return err
-			}
-			kind := "python"
-			if apt {
-				kind = "apt"
-			}
-			if err := p.Edit(cmd.Context(), kind, args, adding, !noLock); err != nil {
-				return err
-			}
-			a.notice(fmt.Sprintf("%s: %s in %s", verb, strings.Join(args, " "), filepath.Join(p.Dir, sandbox.EnvName)))
-			return nil
-		},
+	}
+	dir, profiles := projectFlags(a, cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
+		if err != nil {
+			return err
+		}
+		if err := p.Edit(cmd.Context(), editKind(apt), args, adding, !noLock); err != nil {
+			return err
+		}
+		a.notice(fmt.Sprintf("%s: %s in %s", verb, strings.Join(args, " "), filepath.Join(p.Dir, sandbox.EnvName)))
+		return nil
+	}
+	if !adding {
+		cmd.ValidArgsFunction = a.completePackages(dir, &apt)
 	}
 	f := cmd.Flags()
-	f.StringVarP(&dir, "dir", "C", "", "the project's folder")
 	f.BoolVar(&apt, "apt", false, "Debian packages")
 	f.BoolVar(&noLock, "no-lock", false, "do not lock again")
 	return cmd
-}
-
-func newVersion(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Long:    "Prints the version of the tool and of Go." + "\n" + exitStatus,
-		Example: "  sandbox version",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			exe, _ := os.Executable()
-			a.printf("sandbox %s (%s) %s\n", version, goVersion(), exe)
-			return nil
-		},
-	}
 }

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
-
-func (a *app) json(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
 
 // table prints rows under a heading, columns aligned.
 func (a *app) table(head []string, rows [][]string) {

@@ -25,7 +25,7 @@ var commands = []struct {
 	{"ps", "sandboxes", newPs}, {"rm", "sandboxes", newRm},
 	{"pull", "images", newPull}, {"images", "images", newImages}, {"rmi", "images", newRmi}, {"export", "images", newExport}, {"push", "images", newPush},
 	{"commit", "images", newCommit}, {"import", "images", newImport}, {"inspect", "images", newInspect},
-	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion}, {"completion", "machine", newCompletion},
+	{"gpu", "machine", newGPU}, {"doctor", "machine", newDoctor}, {"gc", "machine", newGC}, {"version", "machine", newVersion}, {"completion", "machine", newCompletion}, {"help", "machine", newHelp},
 }
 
 // groups are the headings of the help.
@@ -62,7 +62,7 @@ func interrupts() []os.Signal {
 // verb is the command that args name, if it can be told without parsing; "" means make all.
 func verb(args []string) string {
 	for _, c := range commands {
-		if len(args) > 0 && args[0] == c.name {
+		if len(args) > 0 && args[0] == c.name && c.name != "help" { // it speaks of all
 			return c.name
 		}
 	}
@@ -75,7 +75,7 @@ func newRoot(a *app, only string) *cobra.Command {
 		Short: "Run code in the environment that its env file pins, without root",
 		Long: strings.TrimSpace(`
 Write an environment down once, in sandbox.toml beside the code, and anyone runs that code in exactly
-that environment, on any Linux machine, without root, without a daemon, without installing anything.`),
+that environment, on any Linux machine, without root, without a daemon, without installing anything.`) + "\n" + exitStatusAll,
 		Example: `  sandbox init            write sandbox.toml from what the project has
   sandbox shell           a shell in the environment
   sandbox run train       a task of the env file, or any command`,
@@ -85,7 +85,7 @@ that environment, on any Linux machine, without root, without a daemon, without 
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return unknownCommand(args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return cmd.Help()
 		},
@@ -103,20 +103,50 @@ that environment, on any Linux machine, without root, without a daemon, without 
 			continue
 		}
 		cmd := c.make(a)
-		if check := cmd.Args; check != nil {
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return usage(cmd, err)
-				}
-				return nil
-			}
-		}
+		usageOfArgs(cmd)
 		if only == "" {
 			cmd.GroupID = c.group
 		}
 		root.AddCommand(cmd)
+		if c.name == "help" {
+			root.SetHelpCommand(cmd)
+		}
 	}
 	return root
+}
+
+func newHelp(*app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Explain a command, with an example and its exit codes",
+		Long:    "Prints what --help of the command prints." + "\n" + exitStatus,
+		Example: "  sandbox help run\n  sandbox help gpu why",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			switch {
+			case err == nil && len(rest) == 0:
+				return about.Help()
+			case err == nil && about != cmd.Root():
+				return unknownBelow(about, rest[0])
+			}
+			return unknownCommand(cmd.Root(), args[0])
+		},
+	}
+}
+
+// usageOfArgs makes wrong arguments of a command, and of those below it, mistakes on the command line.
+func usageOfArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(cmd, err)
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usageOfArgs(c)
+	}
 }
 
 func environMap(env []string) map[string]string {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/sandbox"
@@ -30,7 +29,8 @@ type runFlags struct {
 	inPlace  bool
 }
 
-func (r *runFlags) add(a *app, f *pflag.FlagSet) {
+func (r *runFlags) add(a *app, cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVarP(&r.dir, "dir", "C", "", "the project's folder")
 	f.StringVar(&r.image, "image", "", "run in this image, without an env file")
 	f.StringSliceVar(&r.profiles, "profile", nil, "apply [profile.NAME]; several apply in order")
@@ -46,6 +46,12 @@ func (r *runFlags) add(a *app, f *pflag.FlagSet) {
 	f.BoolVar(&a.offline, "offline", false, "use only what the store has")
 	f.BoolVar(&a.allowHTTP, "allow-http", false, "allow plain http beyond this machine")
 	f.SetInterspersed(false)
+	a.completeFlag(cmd, "image", a.imageNames)
+	a.completeFlag(cmd, "profile", a.profileNames(&r.dir))
+	a.completeFlag(cmd, "name", a.sandboxNames)
+	a.completeFlag(cmd, "network", words("host", "none"))
+	a.completeFlag(cmd, "cuda-compat", words("auto", "on", "off"))
+	a.completeFlag(cmd, "gpus", words("none", "all"))
 }
 
 func newRun(a *app) *cobra.Command {
@@ -64,7 +70,7 @@ what the program writes into the project stays.` + "\n" + exitStatusRun,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd, &r, args) },
 	}
-	r.add(a, cmd.Flags())
+	r.add(a, cmd)
 	cmd.Flags().StringVar(&r.from, "from", "", "run the code of this git repository, URL[@REV]; nothing of this machine is granted")
 	cmd.Flags().BoolVar(&r.inPlace, "in-place", false, "with --image dir:PATH: read the folder where it lies, only to read; dir:/ is this machine's own")
 	cmd.Flags().BoolVar(&r.makeLock, "lock", false, "with --from: make a lock where the repository has none")

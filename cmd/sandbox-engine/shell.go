@@ -47,7 +47,7 @@ shell --resume goes on with the last one of this project.` + "\n" + exitStatusRu
 			return nil
 		},
 	}
-	r.add(a, cmd.Flags())
+	r.add(a, cmd)
 	cmd.Flags().BoolVar(&resume, "resume", false, "go on with this project's last shell")
 	return cmd
 }
@@ -83,7 +83,7 @@ func newPlan(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	r.add(a, cmd.Flags())
+	r.add(a, cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.ValidArgsFunction = a.completeTasks(&r)
 	return cmd

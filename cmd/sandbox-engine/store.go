@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/check"
 )
 
@@ -29,7 +30,7 @@ docker-archive:FILE or dir:DIR. What the store has is not fetched again; a pull 
 				return err
 			}
 			if asJSON {
-				return a.json(img)
+				return a.json(imageJSON(img))
 			}
 			a.printf("%s\n", img.Manifest)
 			return nil
@@ -75,11 +76,12 @@ func newImages(a *app) *cobra.Command {
 
 func newRmi(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "rmi REF…",
-		Short:   "Forget images; gc then removes what nothing else uses",
-		Long:    "Forgets images by name. Their layers stay until gc finds that nothing uses them." + "\n" + exitStatus,
-		Example: "  sandbox rmi debian:12 && sandbox gc",
-		Args:    cobra.MinimumNArgs(1),
+		Use:               "rmi REF…",
+		ValidArgsFunction: a.completeNames(true, a.imageNames),
+		Short:             "Forget images; gc then removes what nothing else uses",
+		Long:              "Forgets images by name. Their layers stay until gc finds that nothing uses them." + "\n" + exitStatus,
+		Example:           "  sandbox rmi debian:12 && sandbox gc",
+		Args:              cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open()
 			if err != nil {
@@ -108,7 +110,7 @@ func newPs(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := m.Sandboxes()
+			list, err := sandboxes(m)
 			if err != nil {
 				return err
 			}
@@ -118,7 +120,7 @@ func newPs(a *app) *cobra.Command {
 			var rows [][]string
 			for _, s := range list {
 				state := "running"
-				if !m.Running(s.Name) {
+				if !s.Running {
 					state = "ended " + s.Ended.Local().Format(time.DateTime)
 				}
 				rows = append(rows, []string{s.Name, state, short(s.Env), s.Project})
@@ -132,13 +134,32 @@ func newPs(a *app) *cobra.Command {
 	return cmd
 }
 
+// sandboxOut is a kept sandbox as scripts get it.
+type sandboxOut struct {
+	sandbox.State
+	Running bool `json:"running"`
+}
+
+func sandboxes(m *sandbox.Manager) ([]sandboxOut, error) {
+	list, err := m.Sandboxes()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]sandboxOut, len(list))
+	for i, s := range list {
+		out[i] = sandboxOut{s, m.Running(s.Name)}
+	}
+	return out, nil
+}
+
 func newRm(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "rm NAME…",
-		Short:   "Remove kept sandboxes with all that was changed in them",
-		Long:    "Removes kept sandboxes. One that is running is refused." + "\n" + exitStatus,
-		Example: "  sandbox rm try",
-		Args:    cobra.MinimumNArgs(1),
+		Use:               "rm NAME…",
+		ValidArgsFunction: a.completeNames(true, a.sandboxNames),
+		Short:             "Remove kept sandboxes with all that was changed in them",
+		Long:              "Removes kept sandboxes. One that is running is refused." + "\n" + exitStatus,
+		Example:           "  sandbox rm try",
+		Args:              cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open()
 			if err != nil {

@@ -20,4 +20,4 @@ func probeGit() error                 { return errLinux }
 func probeMirror() error              { return errLinux }
 func probeIndex() error               { return errLinux }
 func probeBusybox() error             { return errLinux }
-func probeCgroup(...string) error      { return errLinux }
+func probeCgroup(...string) error     { return errLinux }

@@ -34,7 +34,7 @@ func (p *Project) consent(c *Compiled) error {
 	if c.Wants == "" {
 		return nil
 	}
-	if ok, err := p.agreed(c.Wants); ok || err != nil {
+	if ok, err := p.Agreed(c.Wants); ok || err != nil {
 		return err
 	}
 	if p.Options.Stranger {
@@ -44,8 +44,8 @@ func (p *Project) consent(c *Compiled) error {
 	return notAgreed(c.Asks)
 }
 
-// agreed tells whether the user has agreed to exactly these wants.
-func (p *Project) agreed(wants string) (bool, error) {
+// Agreed tells whether the user has agreed to exactly these wants.
+func (p *Project) Agreed(wants string) (bool, error) {
 	t, err := p.Trust()
 	return t != nil && t.Project == p.Dir && (t.Own || slices.Contains(t.Wants, wants)), err
 }
@@ -57,7 +57,7 @@ func notAgreed(asks string) error {
 // ConsentToNetwork refuses what would run with a network while the environment is built, before there is
 // anything to run, until the user has agreed to wants, which are asks in words.
 func (p *Project) ConsentToNetwork(wants, asks string) error {
-	ok, err := p.agreed(wants)
+	ok, err := p.Agreed(wants)
 	switch {
 	case ok || err != nil:
 		return err
