@@ -56,7 +56,9 @@ func (p *Project) compile(ctx context.Context) (*launch.Compiled, error) {
 	if env.AptSources {
 		p.aptSources(ctx, c, b, lock.Sections[section], env)
 	}
-	if err := p.m.registerRoot(st, p.Dir, env); err != nil {
+	if err := p.m.registerRoot(st, p.Dir, env); isReadOnly(err) {
+		p.m.o.Log.Debug("use not recorded", "err", err) // whoever owns the store knows what is in use
+	} else if err != nil {
 		return nil, err
 	}
 	p.l.Keep(c)

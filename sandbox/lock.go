@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -67,13 +66,13 @@ func (p *Project) lockLock(ctx context.Context) (func(), error) {
 	}
 	dir := st.Path("locks")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+		return nil, p.m.l.ReadOnly(err)
 	}
 	l, err := lockfile.Lock(ctx, filepath.Join(dir, "project-"+launch.Hash(p.Dir)[:24]), lockfile.Exclusive, func() {
 		p.m.notice("another process is locking this project; waiting for it")
 	})
 	if err != nil {
-		return nil, err
+		return nil, p.m.l.ReadOnly(err)
 	}
 	return func() { l.Close() }, nil
 }
@@ -124,7 +123,7 @@ func writable(dir string) error {
 		f.Close()
 		return os.Remove(f.Name())
 	}
-	if errors.Is(err, fs.ErrPermission) || isReadOnly(err) {
+	if isReadOnly(err) {
 		return hint.With(fmt.Errorf("cannot write %s: the project folder is read-only: %s", LockName, dir), "lock it where you can write, and bring the lock along")
 	}
 	return err

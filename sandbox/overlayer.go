@@ -55,11 +55,7 @@ func (m *Manager) addedLayer(prefix string, a additions, image *layer.Stack) (st
 	for _, name := range slices.Sorted(maps.Keys(links)) {
 		fmt.Fprintf(h, "%q -> %q\n", name, links[name])
 	}
-	st, err := m.Store()
-	if err != nil {
-		return "", err
-	}
-	l, _, err := st.MakeLayer(context.Background(), prefix+hex.EncodeToString(h.Sum(nil))[len(prefix):], func(dir string) error {
+	return m.ownLayer(context.Background(), prefix+hex.EncodeToString(h.Sum(nil))[len(prefix):], func(dir string) error {
 		for name, content := range files {
 			if err := add(dir, name, func(p string) error { return os.WriteFile(p, content, 0o644) }); err != nil {
 				return err
@@ -72,7 +68,6 @@ func (m *Manager) addedLayer(prefix string, a additions, image *layer.Stack) (st
 		}
 		return nil
 	})
-	return l.FS, err
 }
 
 // add makes one thing of a layer that is being made.

@@ -50,11 +50,19 @@ func (p *Project) projectSteps(ctx context.Context, c *launch.Compiled, o RunOpt
 		if err := p.runStep(ctx, c, s, o); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := saveStep(dir, c.Root, s); err != nil {
+		if err := saveStep(dir, c.Root, s); err != nil && p.m.unwritten(err) {
+			p.m.notice("%s: what it made is in the project, but not kept: the store is read-only", name)
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// unwritten tells whether an error is only that the store cannot be written.
+func (m *Manager) unwritten(err error) bool {
+	var pe *fs.PathError
+	return isReadOnly(err) && errors.As(err, &pe) && launch.Below(m.StoreDir(), pe.Path) != ""
 }
 
 func stepText(s envfile.Step) string {

@@ -15,17 +15,13 @@ import (
 // makeStubs makes the layer called name with these mount points: where a path goes through links of
 // the image, the folder must lie where the links lead.
 func (m *Manager) makeStubs(ctx context.Context, name string, stubs []plan.Stub, lowers []spec.Lower) (string, error) {
-	st, err := m.Store()
-	if err != nil {
-		return "", err
-	}
 	dirs := make([]string, len(lowers))
 	for i, l := range lowers {
 		dirs[i] = l.Path
 	}
 	stack := layer.NewStack(dirs)
 	defer stack.Close()
-	l, _, err := st.MakeLayer(ctx, name, func(dir string) error {
+	return m.ownLayer(ctx, name, func(dir string) error {
 		for _, s := range stubs {
 			if err := makeStub(filepath.Join(dir, "fs"), s, stack); err != nil {
 				return err
@@ -33,7 +29,6 @@ func (m *Manager) makeStubs(ctx context.Context, name string, stubs []plan.Stub,
 		}
 		return nil
 	})
-	return l.FS, err
 }
 
 func makeStub(fs string, s plan.Stub, stack *layer.Stack) error {

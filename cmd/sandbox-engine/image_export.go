@@ -61,7 +61,11 @@ layers of the base leave as they came, and one lock gives the same file on every
 				out.Result
 			}{file, g.Name, r})
 		}
-		a.notice(fmt.Sprintf("wrote %s: %s, %d layers, %s", file, g.Name, r.Layers, bytesText(r.Size)))
+		called := ""
+		if g.Name != "" { // an image of a folder has none
+			called = g.Name + ", "
+		}
+		a.notice(fmt.Sprintf("wrote %s: %s%d layers, %s", file, called, r.Layers, bytesText(r.Size)))
 		a.printf("%s\n", r.Manifest)
 		return nil
 	}

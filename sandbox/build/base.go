@@ -53,6 +53,10 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 	if ref.Kind == images.Registry {
 		ref.Digest = d
 	}
+	if img, ok := b.Images.Known(d); ok { // without a lock, which a store that is only readable has no place for
+		img.Ref = ref.String() // its layers may still have to come from there
+		return img, nil
+	}
 	// Of many processes that want one image, the first fetches its documents; layers have such a lock
 	// of their own.
 	lock, err := lockfile.Lock(ctx, b.Store.Path(store.Locks, "image-"+d.Hex()), lockfile.Exclusive, nil)
@@ -61,7 +65,7 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 	}
 	defer lock.Close()
 	if img, ok := b.Images.Known(d); ok {
-		img.Ref = ref.String() // its layers may still have to come from there
+		img.Ref = ref.String()
 		return img, nil
 	}
 	const takeNew = "to take what is there now: sandbox lock --upgrade base"

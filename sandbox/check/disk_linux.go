@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -36,6 +37,9 @@ func overlay(ctx context.Context, h *host) result {
 		return result{}
 	}
 	tmp, err := os.MkdirTemp(h.existing(), ".sandbox-check-")
+	if (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) && h.filled() {
+		return result{Warn, "the store cannot be written: what is in it runs, nothing is kept or added: " + h.store, beside(h.store)}
+	}
 	if err != nil {
 		return result{Fail, "the store's folder cannot be written: " + err.Error(), "export SANDBOX_STORE=/a/folder/of/yours"}
 	}
@@ -55,6 +59,17 @@ func overlay(ctx context.Context, h *host) result {
 		return result{Fail, fmt.Sprintf("the file system of %s keeps no extended attributes: %v", h.store, err), elsewhere}
 	}
 	return result{Fail, fmt.Sprintf("no overlay file system in %s: %v", h.store, err), elsewhere}
+}
+
+// filled tells whether the store is there and has something in it, so that it is of use as it is.
+func (h *host) filled() bool {
+	_, err := os.Stat(filepath.Join(h.store, store.Layers))
+	return err == nil
+}
+
+// beside is how to have a store of one's own, with what is in another.
+func beside(store string) string {
+	return `export SANDBOX_STORE=/a/folder/of/yours, and stores = ["` + store + `"] in the user's config.toml`
 }
 
 // removeTree is os.RemoveAll that opens the kernel's own work folder, which has mode 0000.
@@ -88,6 +103,8 @@ func storeDisk(_ context.Context, h *host) result {
 	free := st.Bavail * uint64(st.Bsize)
 	gib := fmt.Sprintf("%.1f GiB free in %s", float64(free)/(1<<30), h.store)
 	switch {
+	case st.Flags&unix.ST_RDONLY != 0 && h.filled():
+		return result{Warn, "the store's disk is mounted read-only: what is in it runs, nothing is kept or added: " + h.store, beside(h.store)}
 	case st.Flags&unix.ST_RDONLY != 0:
 		return result{Fail, "the store's disk is mounted read-only: " + h.store, "export SANDBOX_STORE=/a/folder/of/yours"}
 	case st.Flags&unix.ST_NOEXEC != 0:

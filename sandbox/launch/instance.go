@@ -30,8 +30,9 @@ import (
 // The folder itself is flock'ed while the sandbox runs, so that the lock dies with the process and a
 // throw-away sandbox whose lock is free is rubbish.
 type Instance struct {
-	Dir  string
-	Name string
+	Dir   string
+	Name  string
+	Spare bool // beside a store that cannot be written: never kept
 
 	lock    *os.File
 	cleared bool
@@ -82,10 +83,14 @@ func CheckName(name string) error {
 // Sandboxes is the folder of all of them.
 func (l *Launcher) Sandboxes() string { return filepath.Join(l.StoreDir, "sandboxes-v1") }
 
-// New makes a throw-away sandbox, locked.
+// New makes a throw-away sandbox, locked. Where the store cannot be written it lies beside it, and that is said.
 func (l *Launcher) New() (*Instance, error) {
 	// Any name that is free will do: the store is its user's alone. crypto/rand would be dear to link.
-	return l.Open(throwawayPrefix + strconv.FormatUint(rand.Uint64(), 36))
+	in, err := l.Open(throwawayPrefix + strconv.FormatUint(rand.Uint64(), 36))
+	if errors.Is(err, ErrReadOnly) && !l.Front {
+		return l.newSpare()
+	}
+	return in, err
 }
 
 // Open takes or makes the sandbox of this name and locks it. The lock is taken on the
@@ -99,12 +104,8 @@ func (l *Launcher) Open(name string) (*Instance, error) {
 				continue
 			}
 		}
-		if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
-			return nil, hint.With(fmt.Errorf("the store is read-only: %w", err),
-				"set SANDBOX_STORE to a folder that you can write, and add this one to the user's config.toml: stores = [\""+l.StoreDir+"\"]")
-		}
 		if err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, err
+			return nil, l.ReadOnly(err)
 		}
 		f, err := os.Open(dir)
 		if errors.Is(err, os.ErrNotExist) && try < 10 {
@@ -122,7 +123,11 @@ func (l *Launcher) Open(name string) (*Instance, error) {
 		}
 		if sameFile(f, dir) {
 			in := &Instance{Dir: dir, Name: name, lock: f}
-			return in, in.makeDirs()
+			if err := in.makeDirs(); err != nil {
+				f.Close()
+				return nil, l.ReadOnly(err)
+			}
+			return in, nil
 		}
 		f.Close()
 	}

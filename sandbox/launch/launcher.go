@@ -33,6 +33,9 @@ type Launcher struct {
 	// GPU chooses GPUs and devices and says what goes inside with them.
 	GPU func(ctx context.Context, w GPUWant, in plan.Inputs) (*GPUChoice, error)
 
+	spare *os.File // the folder of what cannot be written to the store; nil: none yet
+	runs  int      // sandboxes made in it
+
 	// Explain finds the cause of a start that failed in what the sandbox consists of; it may be nil.
 	Explain func(err error, s *spec.Spec) error
 

@@ -9,17 +9,22 @@ import (
 )
 
 // caches makes the folders behind cache and volume mounts and fills in where they are.
-func (p *Project) caches(c *Compiled, out map[string]string) error {
+func (p *Project) caches(c *Compiled, in *Instance, out map[string]string) error {
 	for name, mt := range c.Env.Mounts {
 		var dir string
+		var err error
 		switch mt.Kind {
 		case "cache":
-			dir = filepath.Join(p.l.StoreDir, "caches-v1", "user", name)
+			scope := "user"
 			if mt.Scope == "project" || p.CacheScope != "" {
-				dir = filepath.Join(p.l.StoreDir, "caches-v1", "project-"+Hash(p.Dir)[:16], name)
+				scope = "project-" + Hash(p.Dir)[:16]
 			}
-		case "volume":
+			dir, err = p.l.cacheDir(in, scope, name)
+		case "volume": // the user's: it is where it is
 			dir = filepath.Join(p.l.StoreDir, "volumes-v1", Hash(p.Dir)[:16]+"-"+name)
+			if err = os.MkdirAll(dir, 0o700); err != nil {
+				err = fmt.Errorf("volume %s: %w", name, p.l.ReadOnly(err))
+			}
 		case "host":
 			if p.Options.Bind[name] == "" && c.Bind[name] == "" && mt.From == "" && !mt.Optional {
 				about := ""
@@ -33,7 +38,7 @@ func (p *Project) caches(c *Compiled, out map[string]string) error {
 		default:
 			continue
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err != nil {
 			return err
 		}
 		out[name] = dir
@@ -43,16 +48,9 @@ func (p *Project) caches(c *Compiled, out map[string]string) error {
 
 // homeCache is the host folder for ~/.cache: one per user, and one per repository for strangers'
 // code, which could leave things there for the next.
-func (p *Project) homeCache() (string, error) {
-	scope := "home"
+func (p *Project) homeCache(in *Instance) (string, error) {
 	if p.CacheScope != "" {
-		scope = p.CacheScope
+		return p.l.cacheDir(in, p.CacheScope)
 	}
-	dir := filepath.Join(p.l.StoreDir, "caches-v1", scope)
-	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", err
-		}
-	}
-	return dir, nil
+	return p.l.cacheDir(in, "home")
 }

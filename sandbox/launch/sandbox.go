@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func (p *Project) Launch(ctx context.Context, c *Compiled, o RunOptions, workdir
 	if err != nil {
 		return start.Exit{}, err
 	}
-	keep := o.Name != "" || o.Shell
+	keep := !in.Spare && (o.Name != "" || o.Shell)
 	state := StateOf(&c.Env, p.Dir)
 	state.Shell = o.Name == ""
 	if keep { // before the start: a shell that is cut off can be resumed
@@ -85,10 +86,10 @@ func (p *Project) Inputs(c *Compiled, o RunOptions, workdir string, in *Instance
 	for k, v := range p.Options.Bind {
 		extra.Bind[k] = v
 	}
-	if err := p.caches(c, extra.Caches); err != nil {
+	if err := p.caches(c, in, extra.Caches); err != nil {
 		return plan.Inputs{}, err
 	}
-	cache, err := p.homeCache()
+	cache, err := p.homeCache(in)
 	if err != nil {
 		return plan.Inputs{}, err
 	}
@@ -139,7 +140,10 @@ func (p *Project) instance(c *Compiled, o RunOptions) (*Instance, error) {
 		}
 		return in, nil
 	case o.Shell:
-		return p.l.Open(p.ShellName())
+		in, err := p.l.Open(p.ShellName())
+		if !errors.Is(err, ErrReadOnly) {
+			return in, err
+		} // a shell that is not kept is better than none
 	}
 	return p.l.New()
 }
