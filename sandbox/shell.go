@@ -33,27 +33,12 @@ func (p *Project) Shell(ctx context.Context, resume bool, o RunOptions) (start.E
 	}
 	o.Command = true
 	exit, err := p.runOr(ctx, c, o)
-	if err == nil {
-		p.sayKept(o.Name)
+	if err == nil && o.Name == "" {
+		p.m.sayKept(p.l.ShellName(), true)
+	} else if err == nil {
+		p.m.sayKept(o.Name, false)
 	}
 	return exit, err
-}
-
-// sayKept tells at the end of a shell that what was changed outside of the project is still there.
-func (p *Project) sayKept(name string) {
-	dir := name
-	if dir == "" {
-		dir = p.l.ShellName()
-	}
-	changed, err := os.ReadDir(filepath.Join(p.m.l.Sandboxes(), dir, "upper"))
-	if err != nil || len(changed) == 0 {
-		return
-	}
-	if name != "" {
-		p.m.notice("changes outside of the project are kept: sandbox shell --name %s; sandbox rm %s removes them", name, name)
-		return
-	}
-	p.m.notice("changes outside of the project are kept for a week: sandbox shell --resume")
 }
 
 // shellArgs prefers bash: the user's entry in passwd often says sh where bash is there.
