@@ -15,6 +15,7 @@ func TestDocumentsAreUpToDate(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"../docs/schema.md":           schemaMarkdown(),
 		"../docs/sandbox.schema.json": schemaJSON(),
+		"../README.md":                readme(t),
 	} {
 		have, err := os.ReadFile(name)
 		if bytes.Equal(have, text) {
@@ -28,6 +29,39 @@ func TestDocumentsAreUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// readme is README.md with what this version lacks between two marks.
+func readme(t *testing.T) []byte {
+	const from, to = "<!-- written by go test ./envfile -update -->\n", "<!-- end -->"
+	have, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(have), from)
+	_, tail, ok2 := strings.Cut(rest, to)
+	if !ok || !ok2 {
+		t.Fatal("README.md has no place for what this version lacks")
+	}
+	var refused, idle []string
+	for _, row := range projectKeys() {
+		name := "`" + row.path + "`"
+		switch {
+		case row.idle:
+			idle = append(idle, name)
+		case row.later == nil:
+		case row.values == nil:
+			refused = append(refused, name)
+		default:
+			for _, v := range row.values {
+				if fileSpec().find(row.path).isLater(v) {
+					refused = append(refused, fmt.Sprintf("`%s = %q`", row.path, v))
+				}
+			}
+		}
+	}
+	return []byte(head + from + "Refused: " + strings.Join(refused, ", ") + ".\nWithout an effect yet, as nothing here would use them: " +
+		strings.Join(idle, ", ") + ".\n" + to + tail)
 }
 
 const schemaIntro = `# sandbox.toml, schema 1

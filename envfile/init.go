@@ -144,7 +144,11 @@ func (s *suggestion) chooseBase() {
 	suite, version := toolchain.SuiteForPython(c, defaultSuite)
 	if suite == "" {
 		s.tools["python"] = want
-		s.note("no Debian release has python %s, which %s asks for: a standalone build will be looked for", want, s.pyFrom)
+		image := "an image that has it"
+		if all(want, with(isDigit, ".")) {
+			image = "python:" + want + "-slim"
+		}
+		s.note("no Debian release has python %s, which %s asks for: write another base, such as %s", want, s.pyFrom, image)
 		return
 	}
 	if suite != defaultSuite {

@@ -148,3 +148,15 @@ func TestListsInJSONAreNeverNull(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
+
+func TestTheREADMENamesEveryCommand(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands {
+		if c.name != "help" && !strings.Contains(string(b), "`"+c.name+"`") && !strings.Contains(string(b), "\nsandbox "+c.name+" ") {
+			t.Errorf("README.md does not name %s", c.name)
+		}
+	}
+}

@@ -71,6 +71,19 @@ func scripts(t *testing.T) map[string]string {
 	return out
 }
 
+// commands are the lines of a script that do something: neither comments nor the files behind them.
+func commands(script string) []string {
+	script, _, _ = strings.Cut("\n"+script, "\n-- ")
+	var out []string
+	for line := range strings.SplitSeq(script, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// An example is run by a script that has its files and starts something in them; one that needs a GPU is locked.
 func TestEveryExampleIsRun(t *testing.T) {
 	dirs, err := os.ReadDir(filepath.Join(root(), "examples"))
 	if err != nil {
@@ -81,13 +94,19 @@ func TestEveryExampleIsRun(t *testing.T) {
 		if !d.IsDir() {
 			continue
 		}
-		used := false
-		for _, text := range all {
-			used = used || strings.Contains(text, "examples/"+d.Name())
+		name := regexp.MustCompile(`(\$EXAMPLES|\bexamples)/` + regexp.QuoteMeta(d.Name()) + `\b`)
+		starts := regexp.MustCompile(`\bsandbox (-q )?(run|lock)\b|\bmake demo\b`)
+		used := ""
+		for file, text := range all {
+			lines := commands(text)
+			if slices.ContainsFunc(lines, name.MatchString) && slices.ContainsFunc(lines, starts.MatchString) {
+				used = file
+			}
 		}
-		if !used {
+		if used == "" {
 			t.Errorf("no script of cmd/sandbox/testdata/script runs examples/%s", d.Name())
 		}
+		t.Logf("examples/%s: %s", d.Name(), used)
 	}
 }
 
@@ -101,32 +120,98 @@ var (
 	block  = regexp.MustCompile("(?m)(?:^<!-- run by (\\S+) -->\\n)?^```(sh|console)\\n((?:.*\\n)*?)```$")
 	prompt = regexp.MustCompile(`^\$ `)
 	remark = regexp.MustCompile(`\s+#.*$`)
+	fence  = regexp.MustCompile("(?m)^```(\\w*)\\n((?:.*\\n)*?)```$")
+	ours   = regexp.MustCompile(`^(\$ )?(sandbox|make|bin/sandbox) `)
+	shown  = regexp.MustCompile("(?m)^<!-- (\\S+) -->\\n```\\w+\\n((?:.*\\n)*?)```$")
 )
+
+// A file that the README shows is the file: `<!-- examples/hello/sandbox.toml -->` before a block.
+func TestFilesOfTheREADMEAreTheFiles(t *testing.T) {
+	found := shown.FindAllStringSubmatch(content(t, "README.md"), -1)
+	if len(found) == 0 {
+		t.Error("the README shows no env file")
+	}
+	for _, f := range found {
+		if want := content(t, f[1]); f[2] != want {
+			t.Errorf("README.md shows another %s; it is\n%s", f[1], want)
+		}
+	}
+}
+
+// Every package has a row in the table of docs/architecture.md, and the files to start with are there.
+func TestArchitectureNamesEveryFolder(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^\\| (`[^|]*) \\| [^|]* \\| ([^|]*) \\|$").FindAllStringSubmatch(content(t, "docs/architecture.md"), -1)
+	word := regexp.MustCompile("`([^`]+)`")
+	var folders []string
+	for _, r := range rows {
+		var mine []string
+		for _, m := range word.FindAllStringSubmatch(r[1], -1) {
+			mine = append(mine, strings.TrimSuffix(m[1], "/"))
+		}
+		folders = append(folders, mine...)
+		for _, m := range word.FindAllStringSubmatch(r[2], -1) {
+			there := slices.ContainsFunc(append(mine, "."), func(dir string) bool {
+				_, err := os.Stat(filepath.Join(root(), dir, m[1]))
+				return err == nil
+			})
+			if !there {
+				t.Errorf("docs/architecture.md: %s has no %s to start with", strings.Join(mine, ", "), m[1])
+			}
+		}
+	}
+	for _, p := range packages(t) {
+		named := func(dir string) bool {
+			below := dir == "internal" || dir == "sandbox/internal" || dir == "bench" || strings.HasPrefix(dir, "gpu")
+			return p.Path == dir || below && strings.HasPrefix(p.Path, dir+"/")
+		}
+		if !slices.ContainsFunc(folders, named) {
+			t.Errorf("docs/architecture.md has no row for %s", p.Path)
+		}
+	}
+}
 
 func TestCommandsOfTheREADMEAreRun(t *testing.T) {
 	tracked := files(t)
 	if !slices.Contains(tracked, "README.md") {
 		t.Fatal("no README.md")
 	}
-	blocks := block.FindAllStringSubmatch(content(t, "README.md"), -1)
+	readme := content(t, "README.md")
+	blocks := block.FindAllStringSubmatch(readme, -1)
 	if len(blocks) == 0 {
 		t.Fatal("the README has no commands")
 	}
-	for _, b := range blocks {
-		by, commands := b[1], b[3]
-		if !slices.Contains(tracked, by) {
-			t.Errorf("README.md: no file %q is said to run\n%s", by, commands)
+	for _, f := range fence.FindAllStringSubmatch(readme, -1) {
+		if f[1] == "sh" || f[1] == "console" {
 			continue
 		}
-		text := content(t, by)
-		for line := range strings.SplitSeq(strings.TrimSpace(commands), "\n") {
+		for line := range strings.SplitSeq(f[2], "\n") {
+			if ours.MatchString(line) {
+				t.Errorf("README.md: a command in a block that is not marked as commands: %s", line)
+			}
+		}
+	}
+	for _, b := range blocks {
+		by, lines := b[1], b[3]
+		if !slices.Contains(tracked, by) {
+			t.Errorf("README.md: no file %q is said to run\n%s", by, lines)
+			continue
+		}
+		text := strings.Join(commands(content(t, by)), "\n")
+		if by == "Makefile" || strings.HasPrefix(by, ".ci/") {
+			text = content(t, by)
+		}
+		for line := range strings.SplitSeq(strings.TrimSpace(lines), "\n") {
 			if b[2] == "console" && !prompt.MatchString(line) {
 				continue // output
 			}
 			line = strings.TrimSpace(remark.ReplaceAllString(prompt.ReplaceAllString(line, ""), ""))
-			if line != "" && !strings.HasPrefix(line, "#") && !runs(text, line) {
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if !runs(text, line) {
 				t.Errorf("README.md says %q, and %s does not run it", line, by)
 			}
+			t.Logf("%-60s %s", line, by)
 		}
 	}
 }

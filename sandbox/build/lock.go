@@ -56,7 +56,15 @@ func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error)
 			return nil, err
 		}
 	}
+	l.sayAsOf()
 	return l.lock, nil
+}
+
+// sayAsOf says what could not be held to [resolve] as-of: an archive of Debian packages has those of today.
+func (l *locking) sayAsOf() {
+	if l.File.Resolve.AsOf != "" && len(l.sec.Debs) > 0 && l.File.Image.Mirror == "" {
+		l.notice("[resolve] as-of %s does not hold for Debian packages: those are what the archives have today; a dated snapshot of them is [image] mirror, or snapshot of [debian.NAME] in your configuration", l.File.Resolve.AsOf)
+	}
 }
 
 // newLock is a lock with the other sections of the old one.
