@@ -255,6 +255,9 @@ func (p *Project) lockInputs(f *envfile.File, platform string) (map[string]strin
 // inputFiles lists every file of the project that the lock depends on, sorted: those that the env
 // file names, those that they include in turn, and the inputs of image steps.
 func (p *Project) inputFiles(f *envfile.File) ([]string, error) {
+	if err := p.filesAreThere(f); err != nil {
+		return nil, err
+	}
 	names, err := envfile.AllInputFiles(f, p.readInput)
 	if err != nil {
 		return nil, err

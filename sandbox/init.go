@@ -69,7 +69,7 @@ var baseLine = lazyregexp.New(`(?m)^base\s*=\s*"[^"]*"`)
 // withBase puts another base into a fresh env file.
 func withBase(src []byte, base string) ([]byte, error) {
 	if _, err := envfile.ParseBase(base); err != nil {
-		return nil, fmt.Errorf("--base %q: %w", base, err)
+		return nil, fmt.Errorf("base %w: %q", err, base)
 	}
 	at := baseLine.FindIndex(src)
 	if at == nil {

@@ -45,6 +45,9 @@ func (p *Project) Lock(ctx context.Context, o LockOptions) error {
 	return err
 }
 
+// HasLock tells whether there is a lock, whatever is in it.
+func (p *Project) HasLock() bool { return p.l.LockSrc != nil }
+
 // Relock resolves again and writes the lock if it came out different. Pins stay unless o frees them.
 func (p *Project) Relock(ctx context.Context, o LockOptions) (changed bool, err error) {
 	if _, err := p.File(); err != nil { // before a store is made for it
@@ -197,6 +200,10 @@ func (p *Project) Edit(ctx context.Context, kind string, items []string, adding,
 			src, err = envfile.Add(src, kind, it)
 		} else {
 			src, err = envfile.Remove(src, kind, it)
+		}
+		var absent *envfile.AbsentError
+		if errors.As(err, &absent) {
+			err = p.notInList(err, kind, it)
 		}
 		if err != nil {
 			return err

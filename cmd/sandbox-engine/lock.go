@@ -54,6 +54,7 @@ platform only a base that is an image can be pinned here, with steps and fetches
 		if err != nil {
 			return err
 		}
+		first := !p.HasLock()
 		changed, err := p.Relock(cmd.Context(), sandbox.LockOptions{Upgrade: upgrade, UpgradeAll: all, Platforms: platforms})
 		if err != nil {
 			return err
@@ -63,7 +64,12 @@ platform only a base that is an image can be pinned here, with steps and fetches
 				return err
 			}
 		}
-		if !changed && !build {
+		switch {
+		case changed && first:
+			a.notice("wrote sandbox.lock; commit this file")
+		case changed:
+			a.notice("sandbox.lock changed; commit it")
+		case !build:
 			a.notice("sandbox.lock is as it was")
 		}
 		return nil
@@ -176,6 +182,11 @@ they are there, and writes an env file with comments. What could not be taken ov
 			}
 			if dir == "" {
 				dir = "."
+			}
+			if base != "" {
+				if _, err := envfile.ParseBase(base); err != nil {
+					return usage(cmd, fmt.Errorf("--base %w: %q", err, base))
+				}
 			}
 			r, err := m.Init(dir, base, force)
 			if err != nil {

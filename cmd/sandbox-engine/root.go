@@ -91,7 +91,10 @@ that environment, on any Linux machine, without root, without a daemon, without 
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true // it is one of ours
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		a.isRun = a.isRun || cmd.Name() == "run" || cmd.Name() == "shell" // whose codes below 124 are the program's
+		return usage(cmd, err)
+	})
 	f := root.PersistentFlags()
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "a log of what is done, on standard error")

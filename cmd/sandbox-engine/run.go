@@ -185,7 +185,7 @@ func (a *app) runOptions(r *runFlags, args []string) (sandbox.RunOptions, error)
 	}
 	for _, m := range r.mounts {
 		if !strings.HasPrefix(m, "/") && !strings.HasPrefix(m, ".") {
-			if strings.Contains(m, "=") {
+			if strings.Contains(m, "=") && r.image == "" {
 				continue
 			}
 		}

@@ -35,7 +35,7 @@ var (
 	uvExact     = lazyregexp.New(`^==([^*,]+)$`)
 )
 
-const wheelsHelp = "take a version that has wheels for this Python, a base with another Python, or wait for source builds ([python] sdist)"
+const wheelsHelp = "take a version that has wheels for this Python, or a base with another Python; this version builds no source distributions"
 
 // explain turns what uv printed into one error.
 func (u *uvRun) explain(ctx context.Context, out string) error {

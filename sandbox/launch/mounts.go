@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/near"
 )
 
 // caches makes the folders behind cache and volume mounts and fills in where they are.
@@ -53,4 +54,33 @@ func (p *Project) homeCache(in *Instance) (string, error) {
 		return p.l.cacheDir(in, p.CacheScope)
 	}
 	return p.l.cacheDir(in, "home")
+}
+
+// undeclared refuses a folder for a mount that neither the env file nor a task of it has: it would be lost without
+// a word.
+func (p *Project) undeclared(c *Compiled) error {
+	for name := range p.Options.Bind {
+		have := map[string]bool{}
+		for n := range c.Env.Mounts {
+			have[n] = true
+		}
+		for _, t := range c.Tasks {
+			for n := range t.Task.Mounts {
+				have[n] = true
+			}
+		}
+		if have[name] {
+			continue
+		}
+		err := fmt.Errorf("--mount %s=%s: the env file declares no mount %s", name, p.Options.Bind[name], name)
+		names := make([]string, 0, len(have))
+		for n := range have {
+			names = append(names, n)
+		}
+		if best := near.Word(name, names); best != "" {
+			return hint.With(err, "--mount "+best+"="+p.Options.Bind[name])
+		}
+		return hint.With(err, "--mount "+p.Options.Bind[name]+":/WHERE mounts what it does not declare")
+	}
+	return nil
 }

@@ -55,9 +55,13 @@ func (l *Launcher) Find(dir string, o ProjectOptions) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no such folder: %s", abs)
+	} else if err != nil {
 		return nil, fmt.Errorf("project folder: %w", err)
 	}
+	abs = real
 	for d := abs; ; d = filepath.Dir(d) {
 		src, err := smallfile.Read(filepath.Join(d, EnvName))
 		if err == nil {

@@ -37,6 +37,9 @@ type RunOptions struct {
 // Run runs a task, after what it depends on, or a command, and gives how it ended. An error means that
 // it did not run, or that the sandbox failed; the program's own failure is in the exit.
 func (p *Project) Run(ctx context.Context, c *Compiled, o RunOptions) (start.Exit, error) {
+	if err := p.undeclared(c); err != nil {
+		return start.Exit{}, err
+	}
 	if err := p.consent(c); err != nil {
 		return start.Exit{}, err
 	}
