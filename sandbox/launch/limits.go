@@ -89,16 +89,24 @@ func (r *limited) watch(p *start.Process) {
 	r.timers[1] = time.AfterFunc(r.time+grace, func() { p.Signal(syscall.SIGKILL) })
 }
 
-// end gives back what was taken, after the last process, and says what the caps have done.
-func (r *limited) end() error {
+// stop ends the watch over the time.
+func (r *limited) stop() {
 	if r == nil {
-		return nil
+		return
 	}
 	for _, t := range r.timers {
 		if t != nil {
 			t.Stop()
 		}
 	}
+}
+
+// end gives back what was taken, after the last process, and says what the caps have done.
+func (r *limited) end() error {
+	if r == nil {
+		return nil
+	}
+	r.stop()
 	if r.group != nil {
 		if n := r.group.Killed(); n > 0 {
 			r.notice("the kernel ended a process: more memory was wanted than [limits] memory allows")

@@ -46,8 +46,11 @@ func (l *Launcher) Start(ctx context.Context, s *spec.Spec, o RunOptions) (start
 		return start.Exit{}, err
 	}
 	lim.watch(pr)
-	if o.ended != nil {
+	if o.ended != nil || lim != nil {
 		pr.WaitProgram()
+		lim.stop() // what the kernel still takes apart is not the program's time
+	}
+	if o.ended != nil {
 		o.ended()
 	}
 	exit, err := pr.Wait()
