@@ -185,7 +185,10 @@ func (a *app) runOptions(r *runFlags, args []string) (sandbox.RunOptions, error)
 	}
 	for _, m := range r.mounts {
 		if !strings.HasPrefix(m, "/") && !strings.HasPrefix(m, ".") {
-			if strings.Contains(m, "=") && r.image == "" {
+			if strings.Contains(m, "=") {
+				if r.image != "" && !r.inPlace {
+					return o, errors.New("--mount NAME=PATH is for a mount that an env file declares, and --image uses none; --mount PATH:TO mounts a folder")
+				}
 				continue
 			}
 		}
