@@ -13,15 +13,16 @@ import (
 type Wide struct {
 	one         chan struct{}
 	part, probe int64
+	share       float64
 }
 
 // NewWide returns a Wide for the downloads that go on together.
-func NewWide() *Wide { return &Wide{make(chan struct{}, 1), partSize, partSize} }
+func NewWide() *Wide { return &Wide{make(chan struct{}, 1), partSize, partSize, wideWaited} }
 
 const (
-	partSize   = 4 << 20 // bytes of one request; as many tell what holds a download up
+	partSize   = 2 << 20 // bytes of one request; as many tell what holds a download up
 	partCount  = 4       // at once; each is held in memory until its turn comes
-	wideLeast  = 8       // parts that must be missing
+	wideLeast  = 16      // parts that must be missing
 	wideWaited = 0.6     // share of the time that was spent waiting for the server
 )
 
@@ -39,10 +40,14 @@ type WideBody struct {
 	next   int64 // where the part after the last one begins
 	joined bool
 
-	held    bool // w is ours
-	never   bool // it was tried, or is not worth it
-	begun   time.Time
-	waited  time.Duration
+	held  bool // w is ours
+	never bool // it failed, or cannot be
+
+	// What held the single connection up, since the first of these bytes.
+	since  int64
+	begun  time.Time
+	waited time.Duration
+
 	inner   context.Context // of the parts
 	stopAll context.CancelFunc
 }
@@ -79,10 +84,10 @@ func (b *WideBody) Read(p []byte) (int, error) {
 	if len(b.parts) > 0 { // up to where these begin
 		p = p[:min(int64(len(p)), b.parts[0].from-b.off)]
 	}
-	if b.begun.IsZero() {
-		b.begun = time.Now()
-	}
 	asked := time.Now()
+	if b.begun.IsZero() {
+		b.begun, b.since, b.waited = asked, b.off, 0
+	}
 	n, err := b.one.Read(p)
 	b.waited += time.Since(asked)
 	b.off += int64(n)
@@ -121,17 +126,19 @@ func (b *WideBody) readPart(p []byte) (int, error) {
 		return 0, nil
 	}
 	b.c.o.Log.Info("going on with one connection", "name", b.req.Name, "offset", b.off, "err", err)
+	b.never = true
 	b.narrow()
 	return 0, nil
 }
 
 // widen begins with parts where that helps and nobody else does.
 func (b *WideBody) widen() {
-	if b.never || b.off-b.req.Offset < b.w.probe {
+	if b.never || b.held || b.off-b.since < b.w.probe {
 		return
 	}
-	b.never = true
-	if b.req.Size-b.off < wideLeast*b.w.part || float64(b.waited) < wideWaited*float64(time.Since(b.begun)) {
+	waits := float64(b.waited) > b.w.share*float64(time.Since(b.begun))
+	b.begun = time.Time{} // look again at what comes next
+	if !waits || b.req.Size-b.off < wideLeast*b.w.part {
 		return
 	}
 	select {

@@ -14,7 +14,8 @@ import (
 
 const smallPart = 200_000
 
-func smallWide() *Wide { return &Wide{make(chan struct{}, 1), smallPart, smallPart} }
+// smallWide is content with little waiting: a busy machine makes everybody wait for other things, too.
+func smallWide() *Wide { return &Wide{make(chan struct{}, 1), smallPart, smallPart, 0.05} }
 
 // slowly answers with a pause before each piece: what a connection brings is bounded by the server.
 func slowly(w http.ResponseWriter, r *http.Request, data []byte) {
@@ -46,7 +47,7 @@ func (s *server) ranges() (n int) {
 }
 
 func TestWide(t *testing.T) {
-	data := content(10*smallPart + 12345)
+	data := content(22*smallPart + 12345)
 	s := newServer(t, data)
 	var at, most atomic.Int64
 	s.handle = func(_ int, w http.ResponseWriter, r *http.Request) bool {
@@ -76,9 +77,9 @@ func TestWide(t *testing.T) {
 
 // Where the reader is what takes the time, or somebody else has several connections, one is enough.
 func TestWideIsNotNeeded(t *testing.T) {
-	data := content(11 * smallPart)
+	data := content(20 * smallPart)
 	s := newServer(t, data)
-	b := testClient(Options{}).OpenWide(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))}, smallWide())
+	b := testClient(Options{}).OpenWide(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))}, &Wide{make(chan struct{}, 1), smallPart, smallPart, wideWaited})
 	got, err := io.ReadAll(&late{r: b})
 	if err != nil || !bytes.Equal(got, data) || s.ranges() > 0 {
 		t.Errorf("slow reader: %d bytes, %v, %d parts", len(got), err, s.ranges())
@@ -115,7 +116,7 @@ func (l *late) Read(p []byte) (int, error) {
 
 // A server that has no ranges, or fails in one of them, costs a connection and nothing else.
 func TestWideGoesOnWithOne(t *testing.T) {
-	data := content(11 * smallPart)
+	data := content(20 * smallPart)
 	for name, part := range map[string]func(n int64, w http.ResponseWriter, r *http.Request){
 		"the whole file": func(_ int64, w http.ResponseWriter, r *http.Request) {
 			r.Header.Del("Range")
@@ -161,7 +162,7 @@ func TestWideGoesOnWithOne(t *testing.T) {
 
 // The end of the context ends it at once, wherever it waits.
 func TestWideEndsWhenTold(t *testing.T) {
-	data := content(13 * smallPart)
+	data := content(24 * smallPart)
 	s := newServer(t, data)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
