@@ -102,7 +102,7 @@ func (im *Images) Resolve(ctx context.Context, ref Ref, platform string) (*Image
 }
 
 func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) (*Image, error) {
-	a, err := im.openArchive(ref)
+	a, err := im.openArchive(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +121,12 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 	return img, nil
 }
 
-func (im *Images) openArchive(ref Ref) (archive.Archive, error) {
+func (im *Images) openArchive(ctx context.Context, ref Ref) (archive.Archive, error) {
 	path := ref.File
 	if !filepath.IsAbs(path) && im.o.Dir != "" {
 		path = filepath.Join(im.o.Dir, path)
 	}
-	a, err := archive.Open(string(ref.Kind), path, ref.Tag, archive.Options{Store: im.st, Report: im.o.Report})
+	a, err := archive.Open(ctx, string(ref.Kind), path, ref.Tag, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}

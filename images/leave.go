@@ -113,7 +113,7 @@ func (im *Images) fetchBlob(ctx context.Context, l out.Layer) error {
 	}
 	p := &pull{im: im, img: &Image{Ref: l.From}}
 	defer p.close()
-	open, _, err := p.source()
+	open, _, err := p.source(ctx)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func madeRecord(img *Image, layers []store.Layer) store.ImageRecord {
 // name; "" is the name that the file gives it. The blobs are kept, so that it can leave as it came when the
 // file is gone.
 func (im *Images) Import(ctx context.Context, file, name, platform string) (*Image, error) {
-	kind, names, err := archive.Names(file, archive.Options{Store: im.st, Report: im.o.Report})
+	kind, names, err := archive.Names(ctx, file, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", file, err)
 	}

@@ -54,7 +54,7 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	open, direct, err := p.source()
+	open, direct, err := p.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,9 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 		g.Go(func() error {
 			name := "layer " + l.Digest.Hex()[:12]
 			o := unpack.Options{DropBlobs: p.im.o.DropBlobs && !p.keep, Direct: direct && !p.keep, Limits: p.im.o.Limits, Log: p.im.o.Log, Report: p.im.o.Report}
+			if p.arch != nil {
+				o.Packed = p.arch.Packed
+			}
 			var from unpack.Open
 			if open != nil {
 				from = func(ctx context.Context, offset int64) (unpack.Body, error) { return open(ctx, l, name, offset) }
@@ -92,7 +95,7 @@ type opener func(ctx context.Context, l Layer, name string, offset int64) (unpac
 
 // source is where the image's reference says that layers lie; direct for files of this machine, which
 // are not copied into the blob store.
-func (p *pull) source() (open opener, direct bool, err error) {
+func (p *pull) source(ctx context.Context) (open opener, direct bool, err error) {
 	if p.img.Ref == "" {
 		return nil, false, nil
 	}
@@ -101,8 +104,10 @@ func (p *pull) source() (open opener, direct bool, err error) {
 		return nil, false, err
 	}
 	if ref.Kind != Registry {
-		if p.arch, err = p.im.openArchive(ref); err != nil {
-			return nil, false, err
+		if p.arch == nil {
+			if p.arch, err = p.im.openArchive(ctx, ref); err != nil {
+				return nil, false, err
+			}
 		}
 		return func(ctx context.Context, l Layer, _ string, offset int64) (unpack.Body, error) {
 			return p.arch.Layer(ctx, l, offset)

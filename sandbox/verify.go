@@ -83,8 +83,8 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 	}
 	check := layer.Check(st.TempDir)
 	damage, err := st.Verify(ctx, store.VerifyOptions{
-		Layer:  func(l store.Layer) error { v.Hashed++; return check(l) },
-		Wheel:  func(dir string) error { v.Hashed++; return wheel.Check(dir) },
+		Layer:  func(ctx context.Context, l store.Layer) error { v.Hashed++; return check(ctx, l) },
+		Wheel:  func(ctx context.Context, dir string) error { v.Hashed++; return wheel.Check(ctx, dir) },
 		Remove: true,
 		Report: p.m.o.Report,
 	})

@@ -12,6 +12,7 @@ import (
 	"io"
 
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/progress"
@@ -25,18 +26,23 @@ type Archive interface {
 	Get(ctx context.Context, d oci.Descriptor, max int64) ([]byte, error)
 	// Layer begins to read a layer's blob; its reader verifies it.
 	Layer(ctx context.Context, l oci.Layer, offset int64) (*Body, error)
+	// Packed is how many bytes of the file so many bytes of its layers take: fewer where the file as a
+	// whole is compressed.
+	Packed(n int64) int64
 	io.Closer
 }
 
 // Options of [Open].
 type Options struct {
 	Store  *store.Store // for temporary files
+	Limits layer.Limits // of a file that is compressed as a whole
 	Report progress.Report
 }
 
 // Open opens what kind ("oci", "oci-archive", "docker-archive", "dir") says at path. tag chooses among
-// the images of a layout; "" = the only one, or latest.
-func Open(kind, path, tag string, o Options) (Archive, error) {
+// the images of a layout; "" = the only one, or latest. A compressed file is unpacked here, which ends
+// with ctx; more of it than o.Limits allow is a *[layer.LimitError].
+func Open(ctx context.Context, kind, path, tag string, o Options) (Archive, error) {
 	switch kind {
 	case "oci":
 		f, err := openFolder(path)
@@ -45,13 +51,13 @@ func Open(kind, path, tag string, o Options) (Archive, error) {
 		}
 		return &layout{files: f, tag: tag}, nil
 	case "oci-archive":
-		f, err := openTar(path, o.Store)
+		f, err := openTar(ctx, path, o)
 		if err != nil {
 			return nil, err
 		}
 		return &layout{files: f, tag: tag}, nil
 	case "docker-archive":
-		f, err := openTar(path, o.Store)
+		f, err := openTar(ctx, path, o)
 		if err != nil {
 			return nil, err
 		}
@@ -77,6 +83,7 @@ func (b *Body) Joined() bool { return false }
 // files is a folder or a tar file.
 type files interface {
 	open(name string) (*file, error)
+	packed(n int64) int64
 	io.Closer
 }
 

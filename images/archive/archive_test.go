@@ -41,7 +41,7 @@ func FuzzArchive(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, kind := range []string{"oci-archive", "docker-archive"} {
-			a, err := Open(kind, path, "", Options{Store: st})
+			a, err := Open(t.Context(), kind, path, "", Options{Store: st})
 			if err != nil {
 				continue
 			}

@@ -46,7 +46,7 @@ func (a *dir) First(ctx context.Context, platform string) (oci.First, error) {
 	if err != nil {
 		return oci.First{}, err
 	}
-	d, err := layer.DiffID(a.path, packOptions())
+	d, err := layer.DiffID(ctx, a.path, packOptions())
 	if err != nil {
 		return oci.First{}, err
 	}
@@ -80,11 +80,14 @@ func (a *dir) Layer(ctx context.Context, l oci.Layer, offset int64) (*Body, erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.CloseWithError(layer.Pack(w, a.path, packOptions()))
+		w.CloseWithError(layer.Pack(ctx, w, a.path, packOptions()))
 	}()
 	stop := context.AfterFunc(ctx, func() { r.CloseWithError(ctx.Err()) })
 	return &Body{r, func() error { stop(); r.Close(); <-done; return nil }}, nil
 }
+
+// Packed is n: the folder is not compressed.
+func (a *dir) Packed(n int64) int64 { return n }
 
 // Close does nothing.
 func (a *dir) Close() error { return nil }

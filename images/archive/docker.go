@@ -166,6 +166,9 @@ func (a *dockerArchive) Layer(ctx context.Context, l oci.Layer, offset int64) (*
 	return body(a.files, name, offset)
 }
 
+// Packed is n, or less in a compressed file.
+func (a *dockerArchive) Packed(n int64) int64 { return a.files.packed(n) }
+
 // Close closes the archive.
 func (a *dockerArchive) Close() error { return a.files.Close() }
 

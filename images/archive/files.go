@@ -2,18 +2,15 @@ package archive
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"syscall"
-
-	"github.com/4cc2e759/sandbox/images/store"
-	"github.com/4cc2e759/sandbox/images/unpack"
 )
 
 // Neither wait for the other end of a FIFO nor follow a link.
@@ -51,6 +48,8 @@ func (d folder) open(name string) (*file, error) {
 	return &file{io.NewSectionReader(f, 0, fi.Size()), f.Close}, nil
 }
 
+func (d folder) packed(n int64) int64 { return n }
+
 func (d folder) Close() error { return d.root.Close() }
 
 // tarFile is an index over a tar file, which stays where it is; a compressed one is unpacked to a
@@ -59,6 +58,8 @@ type tarFile struct {
 	f       *os.File
 	entries map[string]tarEntry
 	cleanup func()
+
+	size, unpacked int64 // bytes of the file itself and of what it unpacked to; 0 if it is not compressed
 }
 
 type tarEntry struct {
@@ -68,10 +69,10 @@ type tarEntry struct {
 
 const (
 	maxEntries = 100_000
-	maxPlain   = 1 << 40 // bytes of an archive that has to be unpacked first
+	maxName    = 4096 // bytes of a name in an archive
 )
 
-func openTar(name string, st *store.Store) (files, error) {
+func openTar(ctx context.Context, name string, o Options) (files, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -82,10 +83,10 @@ func openTar(name string, st *store.Store) (files, error) {
 		err = errors.New("not a regular file")
 	}
 	if err == nil {
-		err = t.inflate(st)
+		err = t.inflate(ctx, o)
 	}
 	if err == nil {
-		err = t.index()
+		err = t.index(ctx)
 	}
 	if err != nil {
 		t.Close()
@@ -94,42 +95,12 @@ func openTar(name string, st *store.Store) (files, error) {
 	return t, nil
 }
 
-func (t *tarFile) inflate(st *store.Store) error {
-	magic := make([]byte, 4)
-	if n, _ := t.f.ReadAt(magic, 0); n < 4 || (magic[0] != 0x1f || magic[1] != 0x8b) && string(magic) != "\x28\xb5\x2f\xfd" {
-		return nil
-	}
-	dir, cleanup, err := st.TempDir("archive")
-	if err != nil {
-		return err
-	}
-	t.cleanup = cleanup
-	plain, done, err := unpack.Plain(t.f)
-	if err != nil {
-		return err
-	}
-	defer done()
-	path := filepath.Join(dir, "tar")
-	out, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	packed := t.f
-	defer packed.Close()
-	t.f = out
-	n, err := io.Copy(out, io.LimitReader(plain, maxPlain))
-	if err == nil && n == maxPlain {
-		err = fmt.Errorf("it unpacks to more than %d bytes", int64(maxPlain))
-	}
-	if err == nil {
-		_, err = out.Seek(0, io.SeekStart)
-	}
-	return store.Space(err, "write", path)
-}
-
-func (t *tarFile) index() error {
+func (t *tarFile) index(ctx context.Context) error {
 	tr := tar.NewReader(t.f)
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		h, err := tr.Next()
 		if err == io.EOF {
 			return nil
@@ -139,6 +110,9 @@ func (t *tarFile) index() error {
 		}
 		if len(t.entries) >= maxEntries {
 			return fmt.Errorf("an archive of more than %d files", maxEntries)
+		}
+		if len(h.Name) > maxName || len(h.Linkname) > maxName {
+			return fmt.Errorf("an archive with a name of more than %d bytes", maxName)
 		}
 		name := cleanName(h.Name)
 		switch h.Typeflag {

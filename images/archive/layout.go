@@ -97,5 +97,8 @@ func (a *layout) Layer(_ context.Context, l oci.Layer, offset int64) (*Body, err
 	return body(a.files, blobName(l.Digest), offset)
 }
 
+// Packed is n, or less in a compressed file.
+func (a *layout) Packed(n int64) int64 { return a.files.packed(n) }
+
 // Close closes the files.
 func (a *layout) Close() error { return a.files.Close() }

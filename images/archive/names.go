@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +13,8 @@ import (
 
 // Names looks into a tar file: what kind of archive it is ("oci-archive", "docker-archive"), and what its
 // images are called there. One that is both is the former, which has the digests.
-func Names(path string, o Options) (kind string, names []string, err error) {
-	f, err := openTar(path, o.Store)
+func Names(ctx context.Context, path string, o Options) (kind string, names []string, err error) {
+	f, err := openTar(ctx, path, o)
 	if err != nil {
 		return "", nil, err
 	}

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -20,13 +21,14 @@ import (
 //
 // Reading and hashing happen in the calling goroutine, the file system's work in another one, in the
 // order of the entries.
-func Apply(r io.Reader, dir string, o ApplyOptions) (Info, error) {
-	o.Limits = o.Limits.withDefaults()
+// The end of ctx ends it within moments, with ctx's error.
+func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Info, error) {
+	o.Limits = o.Limits.WithDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &applier{o: o}
-	a.rec = &recorder{r: bufio.NewReaderSize(r, 256<<10), max: o.Limits.Bytes, on: true}
+	a := &applier{ctx: ctx, o: o}
+	a.rec = &recorder{r: bufio.NewReaderSize(ctxReader{ctx, r}, 256<<10), max: o.Limits.Bytes, limit: o.Limits.Bytes, on: true}
 	var z *zstdFile
 	if !o.NoSide {
 		var err error
@@ -39,7 +41,7 @@ func Apply(r io.Reader, dir string, o ApplyOptions) (Info, error) {
 			return Info{}, store.Space(err, "write", path)
 		}
 	}
-	x, err := newExtractor(dir, o)
+	x, err := newExtractor(ctx, dir, o)
 	if err != nil {
 		return Info{}, err
 	}
@@ -65,6 +67,7 @@ func Apply(r io.Reader, dir string, o ApplyOptions) (Info, error) {
 
 // applier reads the tar and hands on what is to be done.
 type applier struct {
+	ctx     context.Context
 	o       ApplyOptions
 	rec     *recorder
 	pipe    *pipe
@@ -89,7 +92,7 @@ func (a *applier) read() error {
 			continue
 		}
 		if a.entries++; a.entries > a.o.Limits.Entries {
-			return &LimitError{"entries", int64(a.o.Limits.Entries)}
+			return &LimitError{What: "layer", Key: "entries", Limit: int64(a.o.Limits.Entries)}
 		}
 		if err := a.entry(tr, h); err != nil {
 			return fmt.Errorf("entry %q: %w", h.Name, err)
@@ -126,8 +129,10 @@ func (a *applier) progress() error {
 	if a.o.Report != nil {
 		a.o.Report(a.told)
 	}
-	if a.o.Packed != nil && a.told > 1<<30 && a.told/max(a.o.Packed(), 1) > a.o.Limits.Ratio {
-		return &LimitError{"bytes for each packed one", a.o.Limits.Ratio}
+	if a.o.Packed != nil {
+		if err := a.o.Limits.Expansion("layer", a.told, a.o.Packed()); err != nil {
+			return err
+		}
 	}
 	return a.pipe.failed()
 }
@@ -188,7 +193,7 @@ func isSparse(h *tar.Header) bool {
 
 func (a *applier) file(tr *tar.Reader, e *entry, sparse bool) error {
 	if e.size > a.rec.max-a.rec.bytes {
-		return &LimitError{"bytes", a.o.Limits.Bytes}
+		return &LimitError{What: "layer", Key: "size", Limit: a.o.Limits.Bytes}
 	}
 	kept := a.rec.side != nil && e.size > 0 && !sparse
 	if kept {
@@ -200,6 +205,9 @@ func (a *applier) file(tr *tar.Reader, e *entry, sparse bool) error {
 	}
 	var crc uint32
 	for left, more := e.size, false; ; more = true {
+		if err := a.ctx.Err(); err != nil { // holes are made without reading anything
+			return err
+		}
 		buf, err := a.pipe.space(left)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"testing"
@@ -70,7 +71,7 @@ func newLayer(t testing.TB) string {
 func apply(t testing.TB, b []byte) (string, Info) {
 	t.Helper()
 	dir := newLayer(t)
-	info, err := Apply(bytes.NewReader(b), dir, ApplyOptions{})
+	info, err := Apply(context.Background(), bytes.NewReader(b), dir, ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestApplyAndReassemble(t *testing.T) {
 		t.Errorf("%q %v", c, err)
 	}
 	var out bytes.Buffer
-	if err := Reassemble(&out, d); err != nil {
+	if err := Reassemble(context.Background(), &out, d); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(out.Bytes(), b) {

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,7 +57,7 @@ func TestModesAreExact(t *testing.T) {
 		if err := asUser(t, false, "pack", d+"/fs", &packed); err != nil {
 			t.Fatalf("pack as an ordinary user: %v", err)
 		}
-		again, err := DiffID(d+"/fs", PackOptions{})
+		again, err := DiffID(context.Background(), d+"/fs", PackOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +179,7 @@ func TestInheritLayer(t *testing.T) {
 	if err := os.Mkdir(top, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	n, err := InheritLayer(top, layers)
+	n, err := InheritLayer(context.Background(), top, layers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func TestInheritLayer(t *testing.T) {
 		t.Errorf("it says that it has %d folders", n)
 	}
 	empty := openDir(t)
-	if n, err := InheritLayer(empty, layers[:1]); n != 0 || err != nil {
+	if n, err := InheritLayer(context.Background(), empty, layers[:1]); n != 0 || err != nil {
 		t.Errorf("one layer: %d, %v", n, err)
 	}
 }
@@ -219,7 +220,7 @@ func TestStreams(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := newLayer(t)
 			r := bytes.NewReader(c.b)
-			_, err := Apply(r, d, ApplyOptions{})
+			_, err := Apply(context.Background(), r, d, ApplyOptions{})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("error %v, want %q", err, c.err)
@@ -244,7 +245,7 @@ func TestStreams(t *testing.T) {
 func same(t testing.TB, d string, want []byte) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Reassemble(&b, d); err != nil {
+	if err := Reassemble(context.Background(), &b, d); err != nil {
 		t.Error(err)
 	} else if !bytes.Equal(b.Bytes(), want) {
 		t.Errorf("reassembled %d bytes are not the %d that were applied", b.Len(), len(want))
@@ -263,14 +264,14 @@ func TestLimits(t *testing.T) {
 		{"path", Limits{Path: 10}, ents(file("short", "")), ents(file("not/so/short", ""))},
 	} {
 		for _, es := range [][]ent{c.ok, c.bad} {
-			_, err := Apply(bytes.NewReader(makeTar(t, es...)), newLayer(t), ApplyOptions{Limits: c.l})
+			_, err := Apply(context.Background(), bytes.NewReader(makeTar(t, es...)), newLayer(t), ApplyOptions{Limits: c.l})
 			var le *LimitError
 			if bad := len(es) == len(c.bad) && &es[0] == &c.bad[0]; errors.As(err, &le) != bad {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
 	}
-	_, err := Apply(bytes.NewReader(append(makeTar(t, file("a", "")), make([]byte, 1<<20)...)), newLayer(t), ApplyOptions{Limits: Limits{Bytes: 1 << 19}})
+	_, err := Apply(context.Background(), bytes.NewReader(append(makeTar(t, file("a", "")), make([]byte, 1<<20)...)), newLayer(t), ApplyOptions{Limits: Limits{Bytes: 1 << 19}})
 	var le *LimitError
 	if !errors.As(err, &le) {
 		t.Errorf("zeros after the end: %v", err)

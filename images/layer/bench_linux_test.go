@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"io"
 	"os"
@@ -54,7 +55,7 @@ func BenchmarkApply(b *testing.B) {
 		dir := newLayer(b)
 		r := benchTar(b)
 		b.StartTimer()
-		info, err := Apply(hashing{r, sha256.New()}, dir, ApplyOptions{})
+		info, err := Apply(context.Background(), hashing{r, sha256.New()}, dir, ApplyOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

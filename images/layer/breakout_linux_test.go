@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -79,7 +80,7 @@ func attempt(t testing.TB, layers ...[]byte) {
 			}
 		}
 		beside := snapshot(t, d, d+"/fs")
-		_, err := Apply(bytes.NewReader(b), d, ApplyOptions{NoSide: i%2 == 1, Limits: Limits{Bytes: 64 << 20}})
+		_, err := Apply(context.Background(), bytes.NewReader(b), d, ApplyOptions{NoSide: i%2 == 1, Limits: Limits{Bytes: 64 << 20}})
 		if i%2 == 1 && snapshot(t, d, d+"/fs") != beside {
 			t.Errorf("layer %d (%v) changed its own folder beside fs/", i, err)
 		}
@@ -183,7 +184,7 @@ func TestRandomLayers(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		b := randomLayer(t, r, 3+r.IntN(25))
 		attempt(t, b)
-		if _, err := Apply(bytes.NewReader(b), newLayer(t), ApplyOptions{}); err == nil {
+		if _, err := Apply(context.Background(), bytes.NewReader(b), newLayer(t), ApplyOptions{}); err == nil {
 			worked++
 		}
 		if t.Failed() {

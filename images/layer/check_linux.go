@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -18,10 +19,10 @@ import (
 // makes, one that was built with the digest of its file list. It fits [store.VerifyOptions]. temp makes an
 // empty folder on the store's file system, as [store.Store.TempDir] does; without one (nil, or where it fails
 // because the store is only readable) the contents are compared, but not names, modes and links.
-func Check(temp func(pattern string) (path string, cleanup func(), err error)) func(store.Layer) error {
-	return func(l store.Layer) error {
+func Check(temp func(pattern string) (path string, cleanup func(), err error)) func(context.Context, store.Layer) error {
+	return func(ctx context.Context, l store.Layer) error {
 		if _, err := os.Stat(filepath.Join(l.Dir, sideFile)); err != nil {
-			return checkBuilt(l)
+			return checkBuilt(ctx, l)
 		}
 		dir := ""
 		if temp != nil {
@@ -33,23 +34,23 @@ func Check(temp func(pattern string) (path string, cleanup func(), err error)) f
 				return err
 			}
 		}
-		return checkApplied(l, dir)
+		return checkApplied(ctx, l, dir)
 	}
 }
 
 // checkApplied puts the tar together once: for its digest, and to make the tree of it again in dir, but for the
 // contents, which the digest covers.
-func checkApplied(l store.Layer, dir string) error {
+func checkApplied(ctx context.Context, l store.Layer, dir string) error {
 	h := sha256.New()
 	to, wait := io.Writer(h), func() error { return nil }
 	if dir != "" {
-		w, w2, err := remake(dir)
+		w, w2, err := remake(ctx, dir)
 		if err != nil {
 			return err
 		}
 		to, wait = io.MultiWriter(h, w), func() error { w.Close(); return w2() }
 	}
-	err := Reassemble(to, l.Dir)
+	err := Reassemble(ctx, to, l.Dir)
 	made := wait()
 	if err != nil {
 		return err
@@ -64,11 +65,11 @@ func checkApplied(l store.Layer, dir string) error {
 	if dir == "" || made != nil {
 		return made
 	}
-	return sameTree(l, store.Layer{Dir: dir, FS: filepath.Join(dir, "fs")})
+	return sameTree(ctx, l, store.Layer{Dir: dir, FS: filepath.Join(dir, "fs")})
 }
 
 // remake applies what is written to w into dir. wait says how that went.
-func remake(dir string) (w *io.PipeWriter, wait func() error, err error) {
+func remake(ctx context.Context, dir string) (w *io.PipeWriter, wait func() error, err error) {
 	for _, d := range []string{"fs", "tar"} {
 		p := filepath.Join(dir, d)
 		if err := errors.Join(os.Mkdir(p, 0o755), os.Chmod(p, 0o755)); err != nil {
@@ -79,7 +80,7 @@ func remake(dir string) (w *io.PipeWriter, wait func() error, err error) {
 	done := make(chan error, 1)
 	go func() {
 		all := Limits{Entries: math.MaxInt, Bytes: math.MaxInt64, Path: math.MaxInt}
-		_, err := Apply(r, dir, ApplyOptions{NoSide: true, Limits: all, skeleton: true})
+		_, err := Apply(ctx, r, dir, ApplyOptions{NoSide: true, Limits: all, skeleton: true})
 		io.Copy(io.Discard, r) // after an error: the writer must not wait
 		done <- err
 	}()
@@ -87,14 +88,14 @@ func remake(dir string) (w *io.PipeWriter, wait func() error, err error) {
 }
 
 // sameTree compares everything but contents.
-func sameTree(have, want store.Layer) error {
+func sameTree(ctx context.Context, have, want store.Layer) error {
 	var lines []string
-	err := outline(want, func(path, line string) error { lines = append(lines, line); return nil })
+	err := outline(ctx, want, func(path, line string) error { lines = append(lines, line); return nil })
 	if err != nil {
 		return err
 	}
 	n := 0
-	err = outline(have, func(path, line string) error {
+	err = outline(ctx, have, func(path, line string) error {
 		if n == len(lines) {
 			return &DamageError{path, "it does not belong to the layer"}
 		}
@@ -110,19 +111,19 @@ func sameTree(have, want store.Layer) error {
 	return err
 }
 
-func outline(l store.Layer, line func(path, line string) error) error {
+func outline(ctx context.Context, l store.Layer, line func(path, line string) error) error {
 	owners, err := ReadOwners(l.Dir)
 	if err != nil {
 		return err
 	}
-	err = walkTree(l.FS, PackOptions{Owners: owners}, func(n *node) error {
+	err = walkTree(ctx, l.FS, PackOptions{Owners: owners}, func(n *node) error {
 		if n.kind == 'f' {
 			unix.Close(n.fd)
 		}
 		return line(n.path, string(listLine(&item{node: n})))
 	})
 	var de *DamageError
-	if err != nil && !errors.As(err, &de) {
+	if err != nil && !errors.As(err, &de) && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", l.FS, err)
 	}
 	return err

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -63,20 +64,20 @@ func TestCheckNamesDamage(t *testing.T) {
 	} {
 		d, _ := apply(t, b)
 		l := store.Layer{Name: store.DigestOf(b).Hex(), Dir: d, FS: d + "/fs"}
-		if err := Check(temps(t))(l); err != nil {
+		if err := Check(temps(t))(context.Background(), l); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.do(l.FS); err != nil {
 			t.Fatal(err)
 		}
 		var de *DamageError
-		if err := Check(temps(t))(l); !errors.As(err, &de) || c.path != "" && de.Path != c.path {
+		if err := Check(temps(t))(context.Background(), l); !errors.As(err, &de) || c.path != "" && de.Path != c.path {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	d, _ := apply(t, b)
 	var de *store.DigestError
-	if err := Check(nil)(store.Layer{Name: store.DigestOf([]byte("other")).Hex(), Dir: d, FS: d + "/fs"}); !errors.As(err, &de) {
+	if err := Check(nil)(context.Background(), store.Layer{Name: store.DigestOf([]byte("other")).Hex(), Dir: d, FS: d + "/fs"}); !errors.As(err, &de) {
 		t.Errorf("a layer under a wrong name: %v", err)
 	}
 }
@@ -104,7 +105,7 @@ func TestCheckSeesEachByteOfTheSide(t *testing.T) {
 			}
 			dir, _, _ := temps(t)("")
 			// A few bits of zstd's own form say nothing: then what comes out is the same.
-			if err := checkApplied(l, dir); err == nil && (inflated(good) == "" || inflated(good) != inflated(bad)) {
+			if err := checkApplied(context.Background(), l, dir); err == nil && (inflated(good) == "" || inflated(good) != inflated(bad)) {
 				t.Errorf("%s: byte %d of %d", filepath.Base(path), i, len(good))
 			}
 			removeAll(t, dir)
@@ -114,7 +115,7 @@ func TestCheckSeesEachByteOfTheSide(t *testing.T) {
 	if err != nil || n < 4 {
 		t.Errorf("%d files, %v", n, err)
 	}
-	if err := Check(temps(t))(l); err != nil {
+	if err := Check(temps(t))(context.Background(), l); err != nil {
 		t.Errorf("as it was: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ import (
 // extractor makes the tree. Everything is done relative to descriptors of folders that were resolved
 // inside the root, with calls that do not follow a last component.
 type extractor struct {
+	ctx    context.Context
 	dir    string
 	root   int // fs/, for reading
 	umask  uint32
@@ -58,14 +60,14 @@ type dirAttrs struct {
 
 const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-func newExtractor(dir string, o ApplyOptions) (*extractor, error) {
+func newExtractor(ctx context.Context, dir string, o ApplyOptions) (*extractor, error) {
 	path := filepath.Join(dir, "fs")
 	root, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	x := &extractor{
-		dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]bool{},
+		ctx: ctx, dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]bool{},
 		dirs: map[string]place{}, pending: map[string]dirAttrs{}, hides: map[string]bool{}, last: place{fd: root, plain: true},
 	}
 	x.out.fd = -1

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -120,7 +121,7 @@ func TestPaxForms(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			d := newLayer(t)
-			_, err := Apply(bytes.NewReader(c.b), d, ApplyOptions{})
+			_, err := Apply(context.Background(), bytes.NewReader(c.b), d, ApplyOptions{})
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
 				t.Errorf("%d MiB were taken", used>>20)
@@ -203,7 +204,7 @@ func TestHugeSparse(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := newLayer(t)
-		_, err = Apply(bytes.NewReader(b), d, ApplyOptions{})
+		_, err = Apply(context.Background(), bytes.NewReader(b), d, ApplyOptions{})
 		var le *LimitError
 		if size > 512<<30 {
 			if !errors.As(err, &le) {

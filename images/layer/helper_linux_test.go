@@ -2,6 +2,7 @@ package layer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,7 +178,7 @@ func helper(name string) error {
 		}
 	case "pack":
 		if err = in.Decode(&path); err == nil {
-			out, err = DiffID(path, PackOptions{})
+			out, err = DiffID(context.Background(), path, PackOptions{})
 		}
 	default:
 		err = fmt.Errorf("no helper %q", name)
@@ -190,12 +191,12 @@ func helper(name string) error {
 
 func applyAndBack(j applyJob) (Info, error) {
 	syscall.Umask(j.Umask)
-	info, err := Apply(bytes.NewReader(j.Tar), j.Dir, ApplyOptions{})
+	info, err := Apply(context.Background(), bytes.NewReader(j.Tar), j.Dir, ApplyOptions{})
 	if err != nil {
 		return info, err
 	}
 	var back bytes.Buffer
-	if err := Reassemble(&back, j.Dir); err != nil {
+	if err := Reassemble(context.Background(), &back, j.Dir); err != nil {
 		return info, err
 	}
 	if !bytes.Equal(back.Bytes(), j.Tar) {
@@ -238,7 +239,7 @@ func applyToFullDisk(j applyJob) (string, error) {
 			return "", err
 		}
 	}
-	_, err := Apply(bytes.NewReader(j.Tar), j.Dir, ApplyOptions{})
+	_, err := Apply(context.Background(), bytes.NewReader(j.Tar), j.Dir, ApplyOptions{})
 	var se *store.SpaceError
 	if errors.As(err, &se) && !se.Quota {
 		return "SpaceError " + err.Error(), nil

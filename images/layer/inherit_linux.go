@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,7 +17,7 @@ import (
 // are the folders (with fs/ and tar/) of an image's layers, bottom first. If any folder would show a
 // wrong mode, fs, an empty folder, gets a tree of folders alone, to be stacked on top of all. n is how
 // many it has.
-func InheritLayer(fs string, layers []string) (n int, err error) {
+func InheritLayer(ctx context.Context, fs string, layers []string) (n int, err error) {
 	trees := make([]string, len(layers))
 	inherits := make([]map[string]bool, len(layers))
 	all := map[string]bool{}

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func TestLargeLayerInBoundedMemory(t *testing.T) {
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
 	peak := before.HeapInuse
-	info, err := Apply(r, d, ApplyOptions{Report: func(int64) {
+	info, err := Apply(context.Background(), r, d, ApplyOptions{Report: func(int64) {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		peak = max(peak, m.HeapInuse)
@@ -83,7 +84,7 @@ func TestLargeLayerInBoundedMemory(t *testing.T) {
 func TestRatio(t *testing.T) {
 	b := makeTar(t, file("a", ""))
 	r := io.MultiReader(bytes.NewReader(b), io.LimitReader(zeros{}, 3<<30))
-	_, err := Apply(r, newLayer(t), ApplyOptions{Packed: func() int64 { return 1 << 19 }})
+	_, err := Apply(context.Background(), r, newLayer(t), ApplyOptions{Packed: func() int64 { return 1 << 19 }})
 	var le *LimitError
 	if !errors.As(err, &le) {
 		t.Errorf("3 GiB out of 512 KiB: %v", err)

@@ -16,7 +16,7 @@ func cleanName(name string, max int) (string, error) {
 		return "", fmt.Errorf("an entry has no name")
 	}
 	if len(name) > max {
-		return "", &LimitError{"bytes in a name", int64(max)}
+		return "", &LimitError{What: "layer", Key: "path", Limit: int64(max)}
 	}
 	clean := name
 	for strings.HasPrefix(clean, "./") {

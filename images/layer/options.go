@@ -3,6 +3,8 @@ package layer
 import (
 	"fmt"
 	"log/slog"
+
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // Limits bound what a layer may ask for. A zero field means its default.
@@ -10,34 +12,103 @@ type Limits struct {
 	Entries int   // entries of the tar; 8 million
 	Bytes   int64 // bytes of the tar, holes of sparse files included; 512 GiB
 	Path    int   // bytes of a name; 4095
-	Ratio   int64 // unpacked to packed beyond the first GiB, where the caller tells Packed; 2000
+	Ratio   int64 // unpacked to packed beyond the first GiB, where the caller tells Packed; 250
+	Memory  int64 // bytes to remember of a layer at once, see [Apply]; 128 MiB
 }
 
-func (l Limits) withDefaults() Limits {
+// The defaults. A ratio of 250 is far above what files of any kind compress to, and far below what a gzip
+// of nothing can reach (1032).
+const (
+	DefaultEntries = 8 << 20
+	DefaultBytes   = 512 << 30
+	DefaultPath    = 4095
+	DefaultRatio   = 250
+	DefaultMemory  = 128 << 20
+)
+
+// ratioFrom is where the ratio begins to count: a small layer may be all zeros.
+const ratioFrom = 1 << 30
+
+// WithDefaults fills in what is not set.
+func (l Limits) WithDefaults() Limits {
 	if l.Entries == 0 {
-		l.Entries = 8 << 20
+		l.Entries = DefaultEntries
 	}
 	if l.Bytes == 0 {
-		l.Bytes = 512 << 30
+		l.Bytes = DefaultBytes
 	}
 	if l.Path == 0 {
-		l.Path = 4095
+		l.Path = DefaultPath
 	}
 	if l.Ratio == 0 {
-		l.Ratio = 2000
+		l.Ratio = DefaultRatio
+	}
+	if l.Memory == 0 {
+		l.Memory = DefaultMemory
 	}
 	return l
 }
 
-// LimitError is a layer that asks for more than [Limits] allow.
+// Expansion is a *[LimitError] if so many unpacked bytes out of so many packed ones are too many. what
+// is "layer" or "archive".
+func (l Limits) Expansion(what string, plain, packed int64) error {
+	switch {
+	case plain > l.Bytes:
+		return &LimitError{What: what, Key: "size", Limit: l.Bytes}
+	case plain > ratioFrom && plain/max(packed, 1) > l.Ratio:
+		return &LimitError{What: what, Key: "ratio", Limit: l.Ratio}
+	}
+	return nil
+}
+
+// LimitError is a layer, or an archive of layers, that asks for more than [Limits] allow.
 type LimitError struct {
-	What  string
+	What  string // "layer" or "archive"
+	Key   string // of [layers] in the user's configuration: entries, size, ratio, memory; "path" cannot be set
 	Limit int64
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("the layer has more %s than allowed: %d", e.What, e.Limit)
+	switch e.Key {
+	case "entries":
+		return fmt.Sprintf("the %s has more entries than the limit: %d", e.What, e.Limit)
+	case "size":
+		return fmt.Sprintf("the %s unpacks to more than the limit: %s", e.What, sizeText(e.Limit))
+	case "ratio":
+		return fmt.Sprintf("the %s unpacks to more bytes for each packed one than the limit: %d", e.What, e.Limit)
+	case "memory":
+		return fmt.Sprintf("the %s takes more memory to unpack than the limit: %s", e.What, sizeText(e.Limit))
+	}
+	return fmt.Sprintf("the %s has a name of more bytes than the limit: %d", e.What, e.Limit)
 }
+
+// Hint says which key of the user's configuration changes the limit.
+func (e *LimitError) Hint() string {
+	double := fmt.Sprint(2 * e.Limit)
+	switch e.Key {
+	case "size", "memory":
+		double = `"` + sizeText(2*e.Limit) + `"`
+	case "entries", "ratio":
+	default:
+		return ""
+	}
+	return "if you trust who made it, raise the limit in the user's config.toml: layers." + e.Key + " = " + double
+}
+
+// sizeText writes a size as the configuration takes it.
+func sizeText(n int64) string {
+	for _, u := range []struct {
+		bytes int64
+		name  string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.bytes && n%u.bytes == 0 {
+			return fmt.Sprintf("%d %s", n/u.bytes, u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+var _ hint.Hinter = (*LimitError)(nil)
 
 // ApplyOptions of [Apply]. The zero value is right for a layer of an image.
 type ApplyOptions struct {

@@ -3,6 +3,7 @@
 package layer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -14,27 +15,27 @@ import (
 var errLinux = errors.New("layers can only be used on Linux")
 
 // Apply works on Linux only.
-func Apply(io.Reader, string, ApplyOptions) (Info, error) { return Info{}, errLinux }
+func Apply(context.Context, io.Reader, string, ApplyOptions) (Info, error) { return Info{}, errLinux }
 
 // Reassemble works on Linux only.
-func Reassemble(io.Writer, string) error { return errLinux }
+func Reassemble(context.Context, io.Writer, string) error { return errLinux }
 
 // Check works on Linux only.
-func Check(func(string) (string, func(), error)) func(store.Layer) error {
-	return func(store.Layer) error { return errLinux }
+func Check(func(string) (string, func(), error)) func(context.Context, store.Layer) error {
+	return func(context.Context, store.Layer) error { return errLinux }
 }
 
 // Pack works on Linux only.
-func Pack(io.Writer, string, PackOptions) error { return errLinux }
+func Pack(context.Context, io.Writer, string, PackOptions) error { return errLinux }
 
 // List works on Linux only.
-func List(io.Writer, string, PackOptions) error { return errLinux }
+func List(context.Context, io.Writer, string, PackOptions) error { return errLinux }
 
 // DiffID works on Linux only.
-func DiffID(string, PackOptions) (Digests, error) { return Digests{}, errLinux }
+func DiffID(context.Context, string, PackOptions) (Digests, error) { return Digests{}, errLinux }
 
 // InheritLayer works on Linux only.
-func InheritLayer(string, []string) (int, error) { return 0, errLinux }
+func InheritLayer(context.Context, string, []string) (int, error) { return 0, errLinux }
 
 // CleanUpper works on Linux only.
 func CleanUpper(string) error { return errLinux }

@@ -1,7 +1,9 @@
 package layer
 
 import (
+	"context"
 	"fmt"
+	"io"
 
 	"github.com/4cc2e759/sandbox/images/store"
 )
@@ -34,3 +36,16 @@ type Digests struct {
 type DamageError struct{ Path, Detail string }
 
 func (e *DamageError) Error() string { return fmt.Sprintf("damaged file %q: %s", e.Path, e.Detail) }
+
+// ctxReader ends with its context.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

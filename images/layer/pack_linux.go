@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -22,18 +23,22 @@ import (
 // Pack writes the canonical tar of the tree fs: the same tree gives the same bytes, whoever packs it.
 // Names are sorted, all times are o.Epoch, there are no user names and no access times, and PAX records
 // only where a name, number or attribute needs them. Whiteouts and opaque folders become ".wh." entries;
-// sockets are left out.
-func Pack(w io.Writer, fs string, o PackOptions) error { return pack(w, nil, fs, o) }
+// sockets are left out. The end of ctx ends it, with ctx's error; so it does for List and DiffID.
+func Pack(ctx context.Context, w io.Writer, fs string, o PackOptions) error {
+	return pack(ctx, w, nil, fs, o)
+}
 
 // List writes the canonical list of the tree fs, a line for each entry of its tar with the sha256 of
 // files: what to compare when two digests differ.
-func List(w io.Writer, fs string, o PackOptions) error { return pack(nil, w, fs, o) }
+func List(ctx context.Context, w io.Writer, fs string, o PackOptions) error {
+	return pack(ctx, nil, w, fs, o)
+}
 
 // DiffID computes the digests of a tree that was built here.
-func DiffID(fs string, o PackOptions) (Digests, error) {
+func DiffID(ctx context.Context, fs string, o PackOptions) (Digests, error) {
 	t := &counter{h: sha256.New()}
 	l := &counter{h: sha256.New()}
-	if err := pack(t, l, fs, o); err != nil {
+	if err := pack(ctx, t, l, fs, o); err != nil {
 		return Digests{}, err
 	}
 	return Digests{DiffID: store.FromSum(t.h.Sum(nil)), Files: store.FromSum(l.h.Sum(nil)), Bytes: t.n}, nil
@@ -62,7 +67,7 @@ type item struct {
 const readAhead = 256 << 10
 
 // pack walks in one goroutine, reads and hashes files in others, and writes in order in this one.
-func pack(tarTo, listTo io.Writer, fs string, o PackOptions) error {
+func pack(ctx context.Context, tarTo, listTo io.Writer, fs string, o PackOptions) error {
 	items := make(chan *item, 48)
 	jobs := make(chan *item, 48)
 	stop := make(chan struct{})
@@ -71,7 +76,7 @@ func pack(tarTo, listTo io.Writer, fs string, o PackOptions) error {
 	for range 2 {
 		readers.Go(func() {
 			for it := range jobs {
-				it.read(listTo != nil)
+				it.read(ctx, listTo != nil)
 				it.ready.Done()
 			}
 		})
@@ -79,7 +84,7 @@ func pack(tarTo, listTo io.Writer, fs string, o PackOptions) error {
 	go func() {
 		defer close(items)
 		defer close(jobs)
-		walkErr = walkTree(fs, o, func(n *node) error {
+		walkErr = walkTree(ctx, fs, o, func(n *node) error {
 			it := &item{node: n}
 			if n.kind == 'f' {
 				it.ready.Add(1)
@@ -94,7 +99,7 @@ func pack(tarTo, listTo io.Writer, fs string, o PackOptions) error {
 			}
 		})
 	}()
-	p := newPacker(tarTo, listTo, o)
+	p := newPacker(ctx, tarTo, listTo, o)
 	var err error
 	for it := range items {
 		if err == nil {
@@ -125,14 +130,14 @@ func (it *item) release() {
 }
 
 // read takes in a small file, and hashes any.
-func (it *item) read(sum bool) {
+func (it *item) read(ctx context.Context, sum bool) {
 	if it.size > readAhead && !sum {
 		return
 	}
 	h := sha256.New()
 	buf := make([]byte, min(it.size, readAhead))
 	for off := int64(0); off < it.size; {
-		n, err := preadFull(it.fd, buf[:min(int64(len(buf)), it.size-off)], off)
+		n, err := preadFull(ctx, it.fd, buf[:min(int64(len(buf)), it.size-off)], off)
 		if err != nil {
 			it.err = fmt.Errorf("read %q: %w", it.path, err)
 			return
@@ -151,7 +156,10 @@ func (it *item) read(sum bool) {
 }
 
 // preadFull fails if the file is shorter: then it changed while it was packed.
-func preadFull(fd int, b []byte, off int64) (int, error) {
+func preadFull(ctx context.Context, fd int, b []byte, off int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	done := 0
 	for done < len(b) {
 		n, err := unix.Pread(fd, b[done:], off+int64(done))
@@ -169,6 +177,7 @@ func preadFull(fd int, b []byte, off int64) (int, error) {
 }
 
 type packer struct {
+	ctx  context.Context
 	o    PackOptions
 	tw   *tar.Writer
 	out  *bufio.Writer
@@ -176,8 +185,8 @@ type packer struct {
 	buf  []byte
 }
 
-func newPacker(tarTo, listTo io.Writer, o PackOptions) *packer {
-	p := &packer{o: o}
+func newPacker(ctx context.Context, tarTo, listTo io.Writer, o PackOptions) *packer {
+	p := &packer{ctx: ctx, o: o}
 	if tarTo != nil {
 		p.out = bufio.NewWriterSize(tarTo, 128<<10)
 		p.tw = tar.NewWriter(p.out)
@@ -237,7 +246,7 @@ func (p *packer) contents(it *item) error {
 		p.buf = make([]byte, 256<<10)
 	}
 	for off := int64(0); off < it.size; {
-		n, err := preadFull(it.fd, p.buf[:min(int64(len(p.buf)), it.size-off)], off)
+		n, err := preadFull(p.ctx, it.fd, p.buf[:min(int64(len(p.buf)), it.size-off)], off)
 		if err != nil {
 			return fmt.Errorf("read %q: %w", it.path, err)
 		}
@@ -322,7 +331,7 @@ func listLine(it *item) []byte {
 }
 
 // checkBuilt compares a built layer with what was noted when it was made.
-func checkBuilt(l store.Layer) error {
+func checkBuilt(ctx context.Context, l store.Layer) error {
 	want := l.Files()
 	if want == "" {
 		return nil
@@ -333,7 +342,7 @@ func checkBuilt(l store.Layer) error {
 	}
 	for _, noLinks := range []bool{false, true} {
 		h := sha256.New()
-		if err := List(h, l.FS, PackOptions{Owners: owners, NoHardlinks: noLinks}); err != nil {
+		if err := List(ctx, h, l.FS, PackOptions{Owners: owners, NoHardlinks: noLinks}); err != nil {
 			return err
 		}
 		if store.FromSum(h.Sum(nil)) == want {

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func TestPackIsCanonical(t *testing.T) {
 		"b": {UID: 5, GID: 6}, "link": {UID: 7}, "dev": {Device: 'c', Major: 1, Minor: 3}, "x": {Xattrs: map[string]string{"security.capability": "cap"}}, "long": {Inherit: true},
 	}}
 	var b bytes.Buffer
-	if err := Pack(&b, fs, o); err != nil {
+	if err := Pack(context.Background(), &b, fs, o); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
@@ -94,7 +95,7 @@ func TestPackIsCanonical(t *testing.T) {
 	}
 	// The bytes are a format: a change of them is a change of layer-format in every lock.
 	const golden = "sha256:c4dc5337f2927330a1ef9950d8a3d52fc2f3db7d116bf57d6c2fd27da737a3eb"
-	dg, err := DiffID(fs, o)
+	dg, err := DiffID(context.Background(), fs, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestPackIsCanonical(t *testing.T) {
 		t.Errorf("the tar's digest is %s", dg.DiffID)
 	}
 	var list bytes.Buffer
-	if err := List(&list, fs, o); err != nil {
+	if err := List(context.Background(), &list, fs, o); err != nil {
 		t.Fatal(err)
 	}
 	if dg.Files != store.DigestOf(list.Bytes()) {
@@ -113,7 +114,7 @@ func TestPackIsCanonical(t *testing.T) {
 	}
 	// Without links each name stands for itself, and a copy packs to the same bytes.
 	o.NoHardlinks = true
-	alone, err := DiffID(fs, o)
+	alone, err := DiffID(context.Background(), fs, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestPackIsCanonical(t *testing.T) {
 			t.Fatal("the copy is no copy")
 		}
 	}
-	if c, err := DiffID(copied, o); err != nil || c != alone {
+	if c, err := DiffID(context.Background(), copied, o); err != nil || c != alone {
 		t.Errorf("a copy packs to %v (%v), the original to %v", c, err, alone)
 	}
 }
@@ -137,7 +138,7 @@ func TestPackRoundTrip(t *testing.T) {
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		d := newLayer(t)
-		if _, err := Apply(bytes.NewReader(randomLayer(t, r, 7)), d, ApplyOptions{}); err != nil {
+		if _, err := Apply(context.Background(), bytes.NewReader(randomLayer(t, r, 7)), d, ApplyOptions{}); err != nil {
 			continue
 		}
 		n++
@@ -146,14 +147,14 @@ func TestPackRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		var first, second bytes.Buffer
-		if err := Pack(&first, d+"/fs", PackOptions{Owners: owners}); err != nil {
+		if err := Pack(context.Background(), &first, d+"/fs", PackOptions{Owners: owners}); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		again, _ := apply(t, first.Bytes())
 		if owners, err = ReadOwners(again); err != nil {
 			t.Fatal(err)
 		}
-		if err := Pack(&second, again+"/fs", PackOptions{Owners: owners}); err != nil {
+		if err := Pack(context.Background(), &second, again+"/fs", PackOptions{Owners: owners}); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
@@ -180,15 +181,15 @@ func TestPackLarge(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := Pack(&b, fs, PackOptions{}); err != nil {
+	if err := Pack(context.Background(), &b, fs, PackOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	d, _ := apply(t, b.Bytes())
-	want, err := DiffID(fs, PackOptions{})
+	want, err := DiffID(context.Background(), fs, PackOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := DiffID(d+"/fs", PackOptions{})
+	got, err := DiffID(context.Background(), d+"/fs", PackOptions{})
 	if err != nil || got != want {
 		t.Errorf("%v, %v, want %v", got, err, want)
 	}
@@ -199,17 +200,17 @@ func TestPackErrors(t *testing.T) {
 	if err := os.WriteFile(fs+"/.wh.x", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := Pack(io.Discard, fs, PackOptions{}); err == nil || !strings.Contains(err.Error(), ".wh.x") {
+	if err := Pack(context.Background(), io.Discard, fs, PackOptions{}); err == nil || !strings.Contains(err.Error(), ".wh.x") {
 		t.Errorf("a name that means something else in a layer: %v", err)
 	}
 	os.Remove(fs + "/.wh.x")
 	for i := range 500 {
 		os.WriteFile(fmt.Sprintf("%s/%d", fs, i), []byte("x"), 0o644)
 	}
-	if err := Pack(full{}, fs, PackOptions{}); err == nil {
+	if err := Pack(context.Background(), full{}, fs, PackOptions{}); err == nil {
 		t.Error("a writer that fails is not noticed")
 	}
-	if err := Pack(io.Discard, fs+"/none", PackOptions{}); !os.IsNotExist(err) {
+	if err := Pack(context.Background(), io.Discard, fs+"/none", PackOptions{}); !os.IsNotExist(err) {
 		t.Errorf("no tree: %v", err)
 	}
 }
@@ -267,7 +268,7 @@ func TestSparse(t *testing.T) {
 			t.Errorf("%v: %d bytes on disk", format, st.Blocks*512)
 		}
 		same(t, d, b)
-		_, err = Apply(bytes.NewReader(b), newLayer(t), ApplyOptions{Limits: Limits{Bytes: 8 << 20}})
+		_, err = Apply(context.Background(), bytes.NewReader(b), newLayer(t), ApplyOptions{Limits: Limits{Bytes: 8 << 20}})
 		var le *LimitError
 		if !errors.As(err, &le) {
 			t.Errorf("%v: a sparse file over the limit: %v", format, err)
@@ -308,7 +309,7 @@ func TestCleanUpper(t *testing.T) {
 	}
 	owners := Owners{}
 	var b bytes.Buffer
-	if err := Pack(&b, base+"/u", PackOptions{Epoch: 1234, Owners: owners}); err != nil {
+	if err := Pack(context.Background(), &b, base+"/u", PackOptions{Epoch: 1234, Owners: owners}); err != nil {
 		t.Fatal(err)
 	}
 	got := entries(t, b.Bytes())

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -14,8 +15,9 @@ import (
 )
 
 // Reassemble writes the tar that was applied to layerDir, byte for byte. A file that was changed since
-// is a *DamageError. Layers that were built, not applied, have no such tar: fs.ErrNotExist.
-func Reassemble(w io.Writer, layerDir string) error {
+// is a *DamageError. Layers that were built, not applied, have no such tar: fs.ErrNotExist. The end of ctx
+// ends it, with ctx's error.
+func Reassemble(ctx context.Context, w io.Writer, layerDir string) error {
 	f, err := os.Open(filepath.Join(layerDir, sideFile))
 	if err != nil {
 		return err
@@ -39,7 +41,7 @@ func Reassemble(w io.Writer, layerDir string) error {
 	if err != nil {
 		return err
 	}
-	r := &reassembler{dir: layerDir, lend: newLender(root), where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
+	r := &reassembler{ctx: ctx, dir: layerDir, lend: newLender(root), where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
 	if err := r.run(side); err != nil {
 		return fmt.Errorf("layer %s: %w", layerDir, err)
 	}
@@ -47,6 +49,7 @@ func Reassemble(w io.Writer, layerDir string) error {
 }
 
 type reassembler struct {
+	ctx   context.Context
 	dir   string
 	lend  *lender
 	where *places
@@ -57,6 +60,9 @@ type reassembler struct {
 
 func (r *reassembler) run(side *sideReader) error {
 	for {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		rec, err := side.next()
 		if err != nil {
 			return fmt.Errorf("%s: %w", sideFile, err)
@@ -65,7 +71,7 @@ func (r *reassembler) run(side *sideReader) error {
 		case 'E':
 			return nil
 		case 'R':
-			if _, err := io.CopyN(r.w, side.r, rec.n); err != nil {
+			if _, err := io.CopyN(r.w, ctxReader{r.ctx, side.r}, rec.n); err != nil {
 				return noEOF(err)
 			}
 		case 'F':
@@ -90,6 +96,9 @@ func (r *reassembler) file(rec sideRecord) error {
 	}
 	var crc uint32
 	for left := rec.n; left > 0; {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		n, err := f.Read(r.buf[:min(left, int64(len(r.buf)))])
 		if err != nil {
 			return &DamageError{rec.name, noEOF(err).Error()}

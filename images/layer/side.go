@@ -31,14 +31,15 @@ type recorder struct {
 	on    bool
 	side  *sideWriter // nil: nothing is kept
 	bytes int64       // all that passed
-	max   int64
+	max   int64       // of them
+	limit int64       // what max was at first
 }
 
 func (r *recorder) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	r.bytes += int64(n)
 	if r.bytes > r.max {
-		return n, &LimitError{"bytes", r.max}
+		return n, &LimitError{What: "layer", Key: "size", Limit: r.limit}
 	}
 	if r.on && r.side != nil {
 		if werr := r.side.raw(p[:n]); werr != nil {

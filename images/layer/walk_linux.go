@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type node struct {
 // walker goes through a tree in the order of the canonical tar: each folder, then what is in it, names
 // in the order of their bytes, whiteouts in the place of what they hide; opaque markers come first.
 type walker struct {
+	ctx   context.Context
 	o     PackOptions
 	lend  *lender
 	links map[inodeID]*node // the first name of files that have several
@@ -37,13 +39,13 @@ type walker struct {
 
 type inodeID struct{ dev, ino uint64 }
 
-func walkTree(fs string, o PackOptions, emit func(*node) error) error {
+func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) error) error {
 	fd, err := unix.Open(fs, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
 	defer unix.Close(fd)
-	w := &walker{o: o, lend: newLender(fd), links: map[inodeID]*node{}, emit: emit}
+	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]*node{}, emit: emit}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -88,6 +90,9 @@ func (w *walker) dir(fd int, path string) error {
 }
 
 func (w *walker) child(dir int, path, name string) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
 	if strings.HasPrefix(name, whPrefix) {
 		return fmt.Errorf("a layer cannot hold a file of this name: %q", path)
 	}

@@ -116,7 +116,7 @@ func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, er
 		z = NewGzip(blob)
 	}
 	diff := &meter{w: z, h: sha256.New(), ctx: ctx, report: p.report(l, -1)}
-	err := writeTar(diff, sl, l)
+	err := writeTar(ctx, diff, sl, l)
 	if cerr := z.Close(); err == nil {
 		err = cerr
 	}
@@ -151,9 +151,9 @@ func (p *Packer) note(sl store.Layer, d Descriptor) {
 	}
 }
 
-func writeTar(w io.Writer, sl store.Layer, l Layer) error {
+func writeTar(ctx context.Context, w io.Writer, sl store.Layer, l Layer) error {
 	if l.Pack == nil {
-		err := layer.Reassemble(w, sl.Dir)
+		err := layer.Reassemble(ctx, w, sl.Dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("the store cannot give back the tar that it came as: %w", err)
 		}
@@ -166,7 +166,7 @@ func writeTar(w io.Writer, sl store.Layer, l Layer) error {
 			return err
 		}
 	}
-	return layer.Pack(w, sl.FS, o)
+	return layer.Pack(ctx, w, sl.FS, o)
 }
 
 // Blob brings the blob of l into the store, if it is not there.

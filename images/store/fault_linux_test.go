@@ -69,7 +69,7 @@ func putInParts(s *Store, text string) error {
 }
 
 // checkLayer finds a layer that is not what scenario makes.
-func checkLayer(l Layer) error {
+func checkLayer(_ context.Context, l Layer) error {
 	b, err := os.ReadFile(l.FS + "/file")
 	if err != nil || string(b) != "of "+l.Name {
 		return fmt.Errorf("%q, %w", b, err)

@@ -131,7 +131,7 @@ func runOne(s *Store, name string) error {
 		return errors.New("a layer in use is gone")
 	}
 	for range 5 {
-		if err := checkLayer(l); err != nil {
+		if err := checkLayer(context.Background(), l); err != nil {
 			return fmt.Errorf("a layer in use: %w", err)
 		}
 		time.Sleep(time.Millisecond)

@@ -161,7 +161,7 @@ func TestVerify(t *testing.T) {
 	good, bad := put(t, s, "good"), put(t, s, "bad")
 	makeLayer(t, s, "abc", "of abc")
 	makeLayer(t, s, "def", "of def")
-	check := func(l Layer) error {
+	check := func(_ context.Context, l Layer) error {
 		b, err := os.ReadFile(l.FS + "/file")
 		if err == nil && !bytes.Equal(b, []byte("of "+l.Name)) {
 			err = fmt.Errorf("file is %q", b)

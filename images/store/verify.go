@@ -26,9 +26,9 @@ func (d Damage) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name
 // VerifyOptions of [Store.Verify].
 type VerifyOptions struct {
 	// Layer checks one layer; package layer has one. nil leaves layers out.
-	Layer func(l Layer) error
+	Layer func(ctx context.Context, l Layer) error
 	// Wheel checks one unpacked wheel; package wheel has one. nil leaves wheels out.
-	Wheel func(dir string) error
+	Wheel func(ctx context.Context, dir string) error
 	// Remove takes what is damaged out of the store, so that the next pull or build makes it again. A layer
 	// that a running sandbox uses stays.
 	Remove bool
@@ -43,13 +43,13 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 		kind   Kind
 		folder string
 		name   string
-		check  func(path, name string) error
+		check  func(ctx context.Context, path, name string) error
 	}
 	var all []thing
 	for _, k := range []thing{
 		{KindBlob, Blobs, "", verifyBlob},
-		{KindLayer, Layers, "", func(path, name string) error { return s.verifyLayer(name, path, o.Layer) }},
-		{KindWheel, Wheels, "", func(path, _ string) error { return o.Wheel(path) }},
+		{KindLayer, Layers, "", func(ctx context.Context, path, name string) error { return s.verifyLayer(ctx, name, path, o.Layer) }},
+		{KindWheel, Wheels, "", func(ctx context.Context, path, _ string) error { return o.Wheel(ctx, path) }},
 		{KindImage, ImageRefs, "", verifyRecord},
 	} {
 		if k.kind == KindLayer && o.Layer == nil || k.kind == KindWheel && o.Wheel == nil {
@@ -70,7 +70,11 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 			return out, err
 		}
 		path := s.Path(k.folder, k.name)
-		if err := k.check(path, k.name); err != nil && !gone(path) {
+		err := k.check(ctx, path, k.name)
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		if err != nil && !gone(path) {
 			d := Damage{Kind: k.kind, Name: k.name, Path: path, Detail: err.Error()}
 			if o.Remove {
 				d.Removed = s.takeOut(d)
@@ -103,7 +107,7 @@ func (s *Store) takeOut(d Damage) bool {
 	return moved
 }
 
-func verifyRecord(path, name string) error {
+func verifyRecord(_ context.Context, path, name string) error {
 	r, err := readRecord(path)
 	if err == nil && recordName(r.Ref) != name {
 		err = fmt.Errorf("it is the record of %q", r.Ref)
@@ -111,7 +115,7 @@ func verifyRecord(path, name string) error {
 	return err
 }
 
-func verifyBlob(path, name string) error {
+func verifyBlob(ctx context.Context, path, name string) error {
 	want, err := FromHex(name)
 	if err != nil {
 		return errors.New("not the name of a blob")
@@ -125,7 +129,7 @@ func verifyBlob(path, name string) error {
 		return errors.Join(errors.New("not a regular file"), err)
 	}
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(h, ctxReader{ctx, f}, make([]byte, 1<<20)); err != nil {
 		return err
 	}
 	if got := FromSum(h.Sum(nil)); got != want {
@@ -134,7 +138,7 @@ func verifyBlob(path, name string) error {
 	return nil
 }
 
-func (s *Store) verifyLayer(name, dir string, check func(Layer) error) error {
+func (s *Store) verifyLayer(ctx context.Context, name, dir string, check func(context.Context, Layer) error) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -146,7 +150,7 @@ func (s *Store) verifyLayer(name, dir string, check func(Layer) error) error {
 		return err
 	}
 	defer release()
-	return check(layerAt(name, dir))
+	return check(ctx, layerAt(name, dir))
 }
 
 // RemoveLayer deletes a layer of the own store, used or not: for damaged ones. Sandboxes that run on it

@@ -17,6 +17,7 @@ import (
 // intake is the compressed bytes of one blob, whatever of it is already on the disk first. It hashes
 // what it hands out and writes what is new to the partial blob.
 type intake struct {
+	ctx    context.Context
 	name   string
 	digest store.Digest
 	size   int64
@@ -34,7 +35,7 @@ type intake struct {
 // intake chooses where the bytes come from: the blob store, a partial blob and then open, or open
 // alone.
 func (j *job) intake(ctx context.Context) (*intake, error) {
-	in := &intake{name: j.name, digest: j.l.Digest, size: j.l.Size, report: j.o.Report}
+	in := &intake{ctx: ctx, name: j.name, digest: j.l.Digest, size: j.l.Size, report: j.o.Report}
 	if j.st.HasBlob(j.l.Digest, j.l.Size) {
 		return in, in.fromStore(j.st)
 	}
@@ -70,8 +71,12 @@ func (in *intake) fromStore(st *store.Store) error {
 	return nil
 }
 
-// Read is called from one goroutine, the first stage's.
+// Read is called from one goroutine, the first stage's. What lies on the disk ends with the context, as
+// what comes from elsewhere does.
 func (in *intake) Read(p []byte) (int, error) {
+	if err := in.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := in.read(p)
 	total := in.count.Add(int64(n))
 	if n > 0 && total != in.size {

@@ -29,6 +29,10 @@ type Options struct {
 	Limits    layer.Limits
 	Log       *slog.Logger
 	Report    progress.Report
+
+	// Packed, if set, is what so many bytes of the blob take where they come from, if that is compressed
+	// once more: Limits.Ratio counts from there.
+	Packed func(n int64) int64
 }
 
 // Body is a blob's bytes from an offset on. A [fetch.Body] is one.
@@ -52,9 +56,6 @@ func Layer(ctx context.Context, st *store.Store, l oci.Layer, name string, open 
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Limits.Ratio == 0 {
-		o.Limits.Ratio = defaultRatio
-	}
 	for try := 0; ; try++ {
 		j := &job{st: st, l: l, name: name, open: open, o: o}
 		got, _, err := st.MakeLayer(ctx, key, func(dir string) error { return j.run(ctx, dir) })
@@ -68,10 +69,6 @@ func Layer(ctx context.Context, st *store.Store, l oci.Layer, name string, open 
 		}
 	}
 }
-
-// defaultRatio is far above what files of any kind compress to, and far below what a gzip of nothing
-// can reach (1032). It counts from the first GiB on.
-const defaultRatio = 250
 
 type job struct {
 	st    *store.Store
@@ -120,7 +117,7 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 	defer closeDecoder()
 	second := newRelay(plain)
 	diff := sha256.New()
-	_, err = layer.Apply(io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: in.count.Load})
+	_, err = layer.Apply(ctx, io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: j.packed(in)})
 	if err != nil && !j.worthDraining(ctx, err, in) {
 		cancel()
 	}
@@ -132,6 +129,14 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 		return j.reason(ctx, &corruptError{errors.New("bytes after the end")}, in, first)
 	}
 	return j.compare(in, diff)
+}
+
+// packed counts the compressed bytes that were read.
+func (j *job) packed(in *intake) func() int64 {
+	if j.o.Packed == nil {
+		return in.count.Load
+	}
+	return func() int64 { return j.o.Packed(in.count.Load()) }
 }
 
 // maxDrain is how many compressed bytes are still read after a failure to learn its reason.

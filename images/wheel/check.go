@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 
 // Check reads an unpacked wheel again and compares it with its own list of files, which holds what the wheel
 // promised. The error names the first thing that differs.
-func Check(dir string) error {
+func Check(ctx context.Context, dir string) error {
 	project, files, err := readList(dir)
 	if err != nil {
 		return err
@@ -24,6 +25,9 @@ func Check(dir string) error {
 	version := ""
 	var b bytes.Buffer
 	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := f.check(dir); err != nil {
 			return fmt.Errorf("%q: %w", f.from, err)
 		}

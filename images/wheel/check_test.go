@@ -13,7 +13,7 @@ import (
 func TestCheckNamesDamage(t *testing.T) {
 	w := unpacked(t, "foo", "1.0", entry{name: "foo/__init__.py", body: "x = 1\n"}, entry{name: "foo/empty"},
 		entry{name: "foo-1.0.data/scripts/tool", body: "#!python\nprint()\n"})
-	if err := Check(w.Dir); err != nil {
+	if err := Check(t.Context(), w.Dir); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ undo, do func(path string) error }{
@@ -27,7 +27,7 @@ func TestCheckNamesDamage(t *testing.T) {
 		if err := c.do(path); err != nil {
 			t.Fatal(err)
 		}
-		if err := Check(w.Dir); err == nil || !strings.Contains(err.Error(), name) {
+		if err := Check(t.Context(), w.Dir); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := c.undo(path); err != nil {
@@ -46,7 +46,7 @@ func TestCheckNamesDamage(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := Check(w.Dir); err == nil {
+			if err := Check(t.Context(), w.Dir); err == nil {
 				t.Errorf("%s: byte %d (%q)", name, i, bad[i])
 			}
 		}
@@ -54,7 +54,7 @@ func TestCheckNamesDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := Check(w.Dir); err != nil {
+	if err := Check(t.Context(), w.Dir); err != nil {
 		t.Errorf("as it was: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/deb"
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/images/wheel"
 	"github.com/4cc2e759/sandbox/internal/progress"
@@ -28,6 +29,7 @@ type Builder struct {
 	Environ  map[string]string // the caller's, for PIP_, UV_ and proxy variables
 	Platform string            // that is locked; "" is this machine's
 	Offline  bool
+	Limits   layer.Limits // of archives that [[fetch]] unpacks
 	Consent  func() error // asked before a step runs with a network; nil: it may
 
 	Report progress.Report

@@ -99,11 +99,11 @@ func (w debWork) digest(l store.Layer, name string) (layer.Digests, error) {
 			return layer.Digests{}, err
 		}
 		defer f.Close()
-		if err := layer.Pack(f, l.FS, o); err != nil {
+		if err := layer.Pack(context.Background(), f, l.FS, o); err != nil {
 			return layer.Digests{}, err
 		}
 	}
-	return layer.DiffID(l.FS, o)
+	return layer.DiffID(context.Background(), l.FS, o)
 }
 
 // runDebWork does w in a process of its own as the named user, "" being this one. odd means: under a

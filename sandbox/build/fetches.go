@@ -89,12 +89,13 @@ func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) 
 			return err
 		}
 		defer f.Close()
-		plain, done, err := unpack.Plain(f)
+		packed := &countingReader{r: f}
+		plain, done, err := unpack.Plain(packed)
 		if err != nil {
 			return err
 		}
 		defer done()
-		info, err := layer.Apply(plain, dir, layer.ApplyOptions{NoSide: true, Log: b.Log})
+		info, err := layer.Apply(ctx, plain, dir, layer.ApplyOptions{NoSide: true, Limits: b.Limits, Packed: packed.count, Log: b.Log})
 		foreign := err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader)
 		if foreign && info.Entries == 0 {
 			err = hint.With(errors.New("not a tar archive"), "unpack = true takes tar, tar.gz and tar.zst")
@@ -103,6 +104,21 @@ func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) 
 	})
 	return l.FS, err
 }
+
+// countingReader counts, for the one goroutine that reads.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+// Read counts.
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *countingReader) count() int64 { return c.n }
 
 // withMode is a copy of a blob with another mode: the blob's own file belongs to everybody.
 func (b *Builder) withMode(ctx context.Context, d store.Digest, mode uint32) (string, error) {

@@ -28,7 +28,7 @@ func (b *Builder) Identify(ctx context.Context, lock *envfile.Lock, env *Env) (m
 		}
 		if sl.DiffID == "" || sl.Files() == "" {
 			b.Report.Do("hash", l.Why, 0, 1)
-			d, err := b.digests(sl, *l, lock.Epoch)
+			d, err := b.digests(ctx, sl, *l, lock.Epoch)
 			if err != nil {
 				return nil, fmt.Errorf("hash layer %s: %w", l.Why, err)
 			}
@@ -43,12 +43,12 @@ func (b *Builder) Identify(ctx context.Context, lock *envfile.Lock, env *Env) (m
 	return out, nil
 }
 
-func (b *Builder) digests(sl store.Layer, l Layer, epoch int64) (layer.Digests, error) {
+func (b *Builder) digests(ctx context.Context, sl store.Layer, l Layer, epoch int64) (layer.Digests, error) {
 	owners, err := layer.ReadOwners(sl.Dir)
 	if err != nil {
 		return layer.Digests{}, err
 	}
-	d, err := layer.DiffID(filepath.Clean(sl.FS), layer.PackOptions{Owners: owners, Epoch: epoch, NoHardlinks: l.linked})
+	d, err := layer.DiffID(ctx, filepath.Clean(sl.FS), layer.PackOptions{Owners: owners, Epoch: epoch, NoHardlinks: l.linked})
 	if err != nil {
 		return d, err
 	}

@@ -33,7 +33,7 @@ func ImageLayers(ctx context.Context, st *store.Store, pulled []store.Layer, why
 		return nil, err
 	}
 	l, _, err := st.MakeLayer(ctx, name, func(dir string) error {
-		_, err := layer.InheritLayer(dir+"/fs", dirs)
+		_, err := layer.InheritLayer(ctx, dir+"/fs", dirs)
 		return err
 	})
 	if err != nil {

@@ -256,7 +256,7 @@ func testSameBytes(t *testing.T, base pyBase) {
 
 func envDigest(t *testing.T, e *Env) string {
 	t.Helper()
-	d, err := layer.DiffID(e.Layers[len(e.Layers)-1].FS, layer.PackOptions{Epoch: pythonEpoch, NoHardlinks: true})
+	d, err := layer.DiffID(t.Context(), e.Layers[len(e.Layers)-1].FS, layer.PackOptions{Epoch: pythonEpoch, NoHardlinks: true})
 	if err != nil {
 		t.Fatal(err)
 	}
