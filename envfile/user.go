@@ -13,6 +13,7 @@ type UserConfig struct {
 	Bind     Bind
 	Limits   Limits
 	Submit   map[string]any
+	Layers   LayersConfig
 	GC       GCConfig
 
 	tree *keyNode
@@ -29,6 +30,14 @@ type RegistryConfig struct {
 	Mirrors  []string // hosts
 	Insecure bool     // plain http is allowed
 	CA       string   // a file
+}
+
+// LayersConfig bounds the layers of images. A zero value means the default.
+type LayersConfig struct {
+	Entries int
+	Size    Size
+	Ratio   int
+	Memory  Size
 }
 
 // GCConfig is what garbage collection keeps. Zero values mean no such rule.
@@ -60,6 +69,10 @@ func ParseUserConfig(name string, src []byte) (*UserConfig, error) {
 	u := &UserConfig{
 		tree: root, Stores: root.strs("stores"), UV: root.get("tools").str("uv", ""),
 		Bind: buildBind(root.get("bind")), Limits: buildLimits(root.get("limits")),
+		Layers: LayersConfig{
+			Entries: root.get("layers").integer("entries", 0), Size: root.get("layers").size("size"),
+			Ratio: root.get("layers").integer("ratio", 0), Memory: root.get("layers").size("memory"),
+		},
 		GC: GCConfig{MaxSize: root.get("gc").size("max-size")},
 	}
 	u.GC.OlderThan, _ = ParseDuration(root.get("gc").str("older-than", ""))

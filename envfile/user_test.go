@@ -40,6 +40,11 @@ time = "2d"
 [submit.slurm]
 account = "a1"
 nodes = 2
+[layers]
+entries = 20_000_000
+size = "2TiB"
+ratio = 2000
+memory = "1GiB"
 [gc]
 max-size = "100GB"
 older-than = "30d"
@@ -67,6 +72,7 @@ older-than = "30d"
 		},
 		Limits: Limits{Memory: 32 << 30, Time: "48h0m0s"},
 		Submit: map[string]any{"slurm": map[string]any{"account": "a1", "nodes": int64(2)}},
+		Layers: LayersConfig{Entries: 20_000_000, Size: 2 << 40, Ratio: 2000, Memory: 1 << 30},
 		GC:     GCConfig{MaxSize: 100e9, OlderThan: 30 * 24 * time.Hour},
 	}
 	if !reflect.DeepEqual(u, want) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
@@ -28,7 +29,7 @@ func (m *Manager) builder(p *Project) (*build.Builder, error) {
 	}
 	return &build.Builder{
 		Store: st, Images: im, Fetch: m.fetcher(), User: m.user, File: f, Dir: p.Dir,
-		Environ: m.o.Environ, Offline: m.o.Offline, Report: m.o.Report, Notice: m.o.Notice, Log: m.o.Log,
+		Environ: m.o.Environ, Offline: m.o.Offline, Limits: m.limits(), Report: m.o.Report, Notice: m.o.Notice, Log: m.o.Log,
 		Consent: func() error { return p.l.ConsentToNetwork(f.Wants().Digest(), f.Wants().String()) },
 	}, nil
 }
@@ -40,6 +41,12 @@ func (m *Manager) fetcher() *fetch.Client {
 
 func (m *Manager) userAgent() string { return "sandbox/" + strings.Fields(m.o.Version + " dev")[0] }
 
+// limits are those of the user's configuration; what it does not set is package layer's default.
+func (m *Manager) limits() layer.Limits {
+	l := m.user.Layers
+	return layer.Limits{Entries: l.Entries, Bytes: int64(l.Size), Ratio: int64(l.Ratio), Memory: int64(l.Memory)}
+}
+
 // images is the way to registries and archives; relative paths are below dir.
 func (m *Manager) images(dir string) (*images.Images, error) {
 	st, err := m.Store()
@@ -49,6 +56,7 @@ func (m *Manager) images(dir string) (*images.Images, error) {
 	o := images.Options{
 		Log: m.o.Log, Report: m.o.Report, Jobs: max(2, runtime.NumCPU()), Dir: dir,
 		Mirrors: map[string][]string{}, CA: map[string]string{}, UserAgent: m.userAgent(), Offline: m.o.Offline,
+		Limits: m.limits(),
 	}
 	insecure := map[string]bool{}
 	for host, r := range m.user.Registry {
