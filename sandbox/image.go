@@ -58,7 +58,7 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 		return start.Exit{}, err
 	}
 	env := &build.Env{Digest: string(img.Manifest), Image: img.Config}
-	if env.Layers, err = build.ImageLayers(ctx, st, layers, ref); err != nil {
+	if env.Layers, err = build.ImageLayers(ctx, st, layers, ref, m.limits()); err != nil {
 		return start.Exit{}, err
 	}
 	e, _, err := m.planEnv(env, "image", whoami())

@@ -53,6 +53,9 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Info, 
 	if err == nil {
 		err = x.finish()
 	}
+	if err == nil && x.side {
+		err = x.moved.save(filepath.Join(dir, placeFile))
+	}
 	err = errors.Join(err, x.close())
 	if z != nil && err == nil {
 		err = store.Space(errors.Join(a.rec.side.end(), z.Close()), "write", filepath.Join(dir, sideFile))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -79,7 +80,7 @@ func remake(ctx context.Context, dir string) (w *io.PipeWriter, wait func() erro
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		all := Limits{Entries: math.MaxInt, Bytes: math.MaxInt64, Path: math.MaxInt}
+		all := Limits{Entries: math.MaxInt, Bytes: math.MaxInt64, Path: math.MaxInt, Memory: math.MaxInt64}
 		_, err := Apply(ctx, r, dir, ApplyOptions{NoSide: true, Limits: all, skeleton: true})
 		io.Copy(io.Discard, r) // after an error: the writer must not wait
 		done <- err
@@ -89,26 +90,40 @@ func remake(ctx context.Context, dir string) (w *io.PipeWriter, wait func() erro
 
 // sameTree compares everything but contents.
 func sameTree(ctx context.Context, have, want store.Layer) error {
-	var lines []string
-	err := outline(ctx, want, func(path, line string) error { lines = append(lines, line); return nil })
+	// One line of each at a time: a large layer has millions.
+	next, stop := iter.Pull2(func(yield func(string, error) bool) {
+		err := outline(ctx, want, func(_, line string) error {
+			if !yield(line, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield("", err)
+		}
+	})
+	defer stop()
+	err := outline(ctx, have, func(path, line string) error {
+		w, err, ok := next()
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return &DamageError{path, "it does not belong to the layer"}
+		case w != line:
+			return &DamageError{path, fmt.Sprintf("it is %q where the layer has %q", line[:len(line)-1], w[:len(w)-1])}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	n := 0
-	err = outline(ctx, have, func(path, line string) error {
-		if n == len(lines) {
-			return &DamageError{path, "it does not belong to the layer"}
-		}
-		if lines[n] != line {
-			return &DamageError{path, fmt.Sprintf("it is %q where the layer has %q", line[:len(line)-1], lines[n][:len(lines[n])-1])}
-		}
-		n++
-		return nil
-	})
-	if err == nil && n < len(lines) {
-		err = &DamageError{"", fmt.Sprintf("missing: %q", lines[n][:len(lines[n])-1])}
+	if w, err, ok := next(); err != nil {
+		return err
+	} else if ok {
+		return &DamageError{"", fmt.Sprintf("missing: %q", w[:len(w)-1])}
 	}
-	return err
+	return nil
 }
 
 func outline(ctx context.Context, l store.Layer, line func(path, line string) error) error {
@@ -123,7 +138,7 @@ func outline(ctx context.Context, l store.Layer, line func(path, line string) er
 		return line(n.path, string(listLine(&item{node: n})))
 	})
 	var de *DamageError
-	if err != nil && !errors.As(err, &de) && ctx.Err() == nil {
+	if err != nil && err != errStopped && !errors.As(err, &de) && ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", l.FS, err)
 	}
 	return err

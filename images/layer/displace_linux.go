@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,48 +68,53 @@ func (x *extractor) displaceFile(dir int, base, real string, st *unix.Stat_t) er
 	return unix.Renameat(dir, base, unix.AT_FDCWD, filepath.Join(kept, strconv.Itoa(n)))
 }
 
-// displaceTree empties and removes a folder. Its paths are short enough to be opened anew each time.
+// displaceTree empties and removes a folder, depth first. Neither its depth nor how much is in it must cost
+// memory or descriptors: each folder is opened anew, by a path that we have just read from the tree, until
+// nothing is left in it.
 func (x *extractor) displaceTree(p place, base, real string) error {
 	fd, err := unix.Openat(p.fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	dirs := []string{""} // below real; each is emptied of files first, then all go, the last first
 	defer unix.Close(fd)
-	for i := 0; i < len(dirs); i++ {
-		more, err := x.displaceFiles(fd, dirs[i], real)
+	for path := ""; ; {
+		if err := x.ctx.Err(); err != nil {
+			return err
+		}
+		sub, done, err := x.displaceFiles(fd, path, real)
+		switch {
+		case err != nil:
+			return err
+		case sub != "":
+			path = sub
+			continue
+		case !done:
+			continue
+		}
+		gone := strings.TrimSuffix(real+"/"+path, "/")
+		x.pending.drop(gone)
+		x.hides.forget(gone)
+		if x.owners != nil {
+			x.owners.forget(gone)
+		}
+		if path == "" {
+			return unix.Unlinkat(p.fd, base, unix.AT_REMOVEDIR)
+		}
+		up, name := split(path)
+		d, err := x.sub(fd, up, unix.O_PATH)
 		if err != nil {
 			return err
 		}
-		dirs = append(dirs, more...)
-	}
-	for i := len(dirs) - 1; i >= 0; i-- {
-		path := strings.TrimSuffix(real+"/"+dirs[i], "/")
-		delete(x.pending, path)
-		delete(x.hides, path)
-		if x.owners != nil {
-			x.owners.forget(path)
+		err = unix.Unlinkat(d, name, unix.AT_REMOVEDIR)
+		unix.Close(d)
+		if err != nil {
+			return err
 		}
-		if i > 0 {
-			if err := x.rmdir(fd, dirs[i]); err != nil {
-				return err
-			}
-		}
+		path = up
 	}
-	return unix.Unlinkat(p.fd, base, unix.AT_REMOVEDIR)
 }
 
-func (x *extractor) rmdir(root int, path string) error {
-	dir, base := split(path)
-	d, err := x.sub(root, dir, unix.O_PATH)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(d)
-	return unix.Unlinkat(d, base, unix.AT_REMOVEDIR)
-}
-
-// sub opens a folder below root by a path that we have just read from the tree.
+// sub opens a folder below root.
 func (x *extractor) sub(root int, path string, flags int) (int, error) {
 	if path == "" {
 		path = "."
@@ -116,33 +122,36 @@ func (x *extractor) sub(root int, path string, flags int) (int, error) {
 	return openBeneath(root, path, flags|unix.O_DIRECTORY)
 }
 
-func (x *extractor) displaceFiles(root int, path, real string) (dirs []string, err error) {
+// displaceFiles displaces some of the files in a folder, up to the first folder, sub. done: nothing is left.
+func (x *extractor) displaceFiles(root int, path, real string) (sub string, done bool, err error) {
 	d, err := x.sub(root, path, unix.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
 	f := os.NewFile(uintptr(d), path)
 	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	names, err := f.Readdirnames(256)
+	if err == io.EOF {
+		return "", true, nil
+	}
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
 	for _, n := range names {
 		var st unix.Stat_t
 		if err := unix.Fstatat(d, n, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return nil, err
+			return "", false, err
 		}
 		below := join(path, n)
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			dirs = append(dirs, below)
-			continue
+			return below, false, nil
 		}
 		if x.owners != nil {
 			x.owners.forget(real + "/" + below)
 		}
 		if err := x.displaceFile(d, n, real+"/"+below, &st); err != nil {
-			return nil, err
+			return "", false, err
 		}
 	}
-	return dirs, nil
+	return "", false, nil
 }

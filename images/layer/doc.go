@@ -28,4 +28,13 @@
 //   - Device nodes become empty files and are noted. Capabilities and attributes other than user.* are
 //     noted, never set: inside a user namespace they mean nothing, outside they would mean too much.
 //   - user.overlay.*, trusted.overlay.* and user.sandbox.* of the tar are dropped.
+//
+// # Bounds
+//
+// [Limits] bound what a layer may ask for; each has a key of [layers] in the user's configuration. Memory does
+// not grow with the number of files, folders or owners: folders get their modes and times early when there
+// are many (32 MiB of names), owners go to the index as they come. What has to be remembered to the end counts
+// against Limits.Memory: folders whose mode keeps their owner out, files that a later entry of the layer
+// replaces, files that lie behind a symbolic link of the layer, and, for [InheritLayer], folders without an
+// entry. On the disk a layer takes at most Limits.Bytes; runs of zeros take nothing.
 package layer

@@ -32,10 +32,16 @@ type extractor struct {
 	dirs     map[string]place // open parents, by the name that entries use
 	lastName string
 	last     place
-	closing  []int               // forgotten parents, one of which the current entry may still need
-	pending  map[string]dirAttrs // folders by real path, until the end
+	closing  []int // forgotten parents, one of which the current entry may still need
+	limits   Limits
 
-	hides map[string]bool // folders that are marked as having whiteouts
+	pending   folders // until the end, or until they are too many
+	flushFrom int64   // bytes of pending
+	flushAt   int64
+	flushed   bool // some are finished already
+	finishing bool
+
+	hides marks
 
 	out   openFile
 	files int // number of the last F record that was done
@@ -51,13 +57,6 @@ type openFile struct {
 	hole  bool // the last part was not written
 }
 
-// dirAttrs is what a folder gets when nothing more is put into it.
-type dirAttrs struct {
-	mode      uint32
-	inherit   bool // it has no entry of its own
-	sec, nsec int64
-}
-
 const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 func newExtractor(ctx context.Context, dir string, o ApplyOptions) (*extractor, error) {
@@ -68,8 +67,13 @@ func newExtractor(ctx context.Context, dir string, o ApplyOptions) (*extractor, 
 	}
 	x := &extractor{
 		ctx: ctx, dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]bool{},
-		dirs: map[string]place{}, pending: map[string]dirAttrs{}, hides: map[string]bool{}, last: place{fd: root, plain: true},
+		dirs: map[string]place{}, pending: folders{m: map[string]dirAttrs{}}, last: place{fd: root, plain: true},
+		limits: o.Limits, flushFrom: flushAt,
 	}
+	if o.flushAt > 0 {
+		x.flushFrom = o.flushAt
+	}
+	x.flushAt = x.flushFrom
 	x.out.fd = -1
 	if x.side || x.hollow {
 		x.owners = newOwnersWriter(dir)
@@ -128,8 +132,11 @@ func (x *extractor) do(o *op) error {
 	}
 	x.closeForgotten()
 	e := &o.entry
-	if len(x.pending) == 0 { // as long as the root has no entry of its own
-		x.pending[""] = dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec}
+	if len(x.pending.m) == 0 { // as long as the root has no entry of its own
+		x.pending.set("", dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec})
+	}
+	if err := x.within(); err != nil {
+		return fmt.Errorf("entry %q: %w", e.name, err)
 	}
 	if e.name == "" {
 		if e.kind != tar.TypeDir {
@@ -273,16 +280,4 @@ func setTimeAt(dir int, name string, sec, nsec int64) error {
 	ts := [2]unix.Timespec{{Nsec: utimeOmit}, unix.NsecToTimespec(nsec)}
 	ts[1].Sec += sec
 	return unix.UtimesNanoAt(dir, name, ts[:], unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// finish gives the folders their attributes, the inner ones first, since a folder without permissions
-// hides what is in it.
-func (x *extractor) finish() error {
-	if err := x.finishDirs(); err != nil {
-		return err
-	}
-	if x.side {
-		return x.moved.save(filepath.Join(x.dir, placeFile))
-	}
-	return nil
 }

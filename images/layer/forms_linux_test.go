@@ -175,8 +175,8 @@ func TestFormatsOfGNUTar(t *testing.T) {
 		}
 		for _, n := range fits {
 			got, err := os.ReadFile(filepath.Join(d, "fs", n))
-			if err != nil || string(got) != "of "+n || owners[n].UID != 7 || owners[n].GID != 8 {
-				t.Errorf("%s: %q: %q, %v, %+v", format, n, got, err, owners[n])
+			if err != nil || string(got) != "of "+n || owners.Owner(n).UID != 7 || owners.Owner(n).GID != 8 {
+				t.Errorf("%s: %q: %q, %v, %+v", format, n, got, err, owners.Owner(n))
 			}
 		}
 		if len(info.Warnings) > 0 {

@@ -150,6 +150,11 @@ func helper(name string) error {
 		if err = in.Decode(&j.applyJob); err == nil {
 			out, err = applyAndBack(j.applyJob)
 		}
+	case "early":
+		var e earlyJob
+		if err = in.Decode(&e); err == nil {
+			out, err = e.work()
+		}
 	case "full":
 		if err = in.Decode(&j.applyJob); err == nil {
 			out, err = applyToFullDisk(j.applyJob)

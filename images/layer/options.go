@@ -13,7 +13,7 @@ type Limits struct {
 	Bytes   int64 // bytes of the tar, holes of sparse files included; 512 GiB
 	Path    int   // bytes of a name; 4095
 	Ratio   int64 // unpacked to packed beyond the first GiB, where the caller tells Packed; 250
-	Memory  int64 // bytes to remember of a layer at once, see [Apply]; 128 MiB
+	Memory  int64 // bytes to remember of a layer at once, see the package; 128 MiB
 }
 
 // The defaults. A ratio of 250 is far above what files of any kind compress to, and far below what a gzip
@@ -25,6 +25,9 @@ const (
 	DefaultRatio   = 250
 	DefaultMemory  = 128 << 20
 )
+
+// remembered is what a name to remember costs beyond its own bytes, about.
+const remembered = 96
 
 // ratioFrom is where the ratio begins to count: a small layer may be all zeros.
 const ratioFrom = 1 << 30
@@ -123,6 +126,7 @@ type ApplyOptions struct {
 
 	// skeleton makes files of the right size without their contents, and the index of owners alone.
 	skeleton bool
+	flushAt  int64 // bytes of folders to remember before some are finished early; 0 = as many as is usual
 }
 
 // Info is what [Apply] found.

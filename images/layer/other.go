@@ -35,7 +35,7 @@ func List(context.Context, io.Writer, string, PackOptions) error { return errLin
 func DiffID(context.Context, string, PackOptions) (Digests, error) { return Digests{}, errLinux }
 
 // InheritLayer works on Linux only.
-func InheritLayer(context.Context, string, []string) (int, error) { return 0, errLinux }
+func InheritLayer(context.Context, string, []string, Limits) (int, error) { return 0, errLinux }
 
 // CleanUpper works on Linux only.
 func CleanUpper(string) error { return errLinux }

@@ -1,19 +1,12 @@
 package layer
 
 import (
-	"bufio"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/4cc2e759/sandbox/images/store"
 )
@@ -35,39 +28,19 @@ type Owner struct {
 // Paths that are not there belong to root and have nothing special.
 type Owners map[string]Owner
 
+// OwnersOf are the owners of a tree: [Owners] that were put together here, or the [OwnerIndex] of a layer.
+type OwnersOf interface {
+	// Owner is what is special about path; the zero value is nothing.
+	Owner(path string) Owner
+}
+
+// Owner is o[path].
+func (o Owners) Owner(path string) Owner { return o[path] }
+
 const (
 	ownersFile = "tar/owners.zst"
 	ownersMax  = 4 << 30
 )
-
-// ReadOwners reads the index of the layer in layerDir. A layer without one gives an empty map.
-func ReadOwners(layerDir string) (Owners, error) {
-	out := Owners{}
-	f, err := os.Open(filepath.Join(layerDir, ownersFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	sc := bufio.NewScanner(io.LimitReader(z, ownersMax))
-	sc.Buffer(make([]byte, 64<<10), 4<<20)
-	for n := 1; sc.Scan(); n++ {
-		if err := out.line(sc.Text()); err != nil {
-			return nil, fmt.Errorf("%s line %d: %w", f.Name(), n, err)
-		}
-	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	return out, nil
-}
 
 // WriteOwners makes the index of a layer that is being built; tar/ is there. Entries that say nothing
 // are left out, and no file is made if none is left.
@@ -82,69 +55,6 @@ func WriteOwners(layerDir string, o Owners) error {
 		w.put(p, o[p])
 	}
 	return w.close()
-}
-
-// The index is lines of text, in the order of the tar; a later line about a path adds to earlier ones.
-//
-//	o UID GID "path"        owner
-//	d c|b MAJOR MINOR "path"
-//	x BASE64 "name" "path"  extended attribute
-//	i "path"                inherit
-//	r "path"                forget what was said about path: another entry took its place
-func (o Owners) line(s string) error {
-	op, rest, _ := strings.Cut(s, " ")
-	n, ok := map[string]int{"o": 2, "d": 3, "x": 1, "i": 0, "r": 0}[op]
-	if !ok {
-		return fmt.Errorf("unknown record %q", op)
-	}
-	args := make([]string, n)
-	for i := range args {
-		args[i], rest, _ = strings.Cut(rest, " ")
-	}
-	attr := ""
-	if op == "x" {
-		q, err := strconv.QuotedPrefix(rest)
-		if err != nil {
-			return err
-		}
-		attr, _ = strconv.Unquote(q)
-		rest = strings.TrimPrefix(rest[len(q):], " ")
-	}
-	path, err := strconv.Unquote(rest)
-	if err != nil {
-		return fmt.Errorf("bad path %s", rest)
-	}
-	e := o[path]
-	switch op {
-	case "r":
-		delete(o, path)
-		return nil
-	case "i":
-		e.Inherit = true
-	case "o":
-		var err1, err2 error
-		e.UID, err1 = strconv.Atoi(args[0])
-		e.GID, err2 = strconv.Atoi(args[1])
-		err = errors.Join(err1, err2)
-	case "d":
-		var err1, err2 error
-		if args[0] != "c" && args[0] != "b" {
-			return fmt.Errorf("unknown device %q", args[0])
-		}
-		e.Device = args[0][0]
-		e.Major, err1 = strconv.ParseInt(args[1], 10, 64)
-		e.Minor, err2 = strconv.ParseInt(args[2], 10, 64)
-		err = errors.Join(err1, err2)
-	case "x":
-		var b []byte
-		b, err = base64.StdEncoding.DecodeString(args[0])
-		if e.Xattrs == nil {
-			e.Xattrs = map[string]string{}
-		}
-		e.Xattrs[attr] = string(b)
-	}
-	o[path] = e
-	return err
 }
 
 // ownersWriter writes the index as entries come, so that a large layer needs no map in memory.
@@ -191,6 +101,11 @@ func (w *ownersWriter) put(path string, o Owner) {
 
 func (w *ownersWriter) forget(path string) {
 	w.buf = append(w.buf, 'r')
+	w.end(path)
+}
+
+func (w *ownersWriter) inheritsNot(path string) {
+	w.buf = append(w.buf, 'n')
 	w.end(path)
 }
 

@@ -11,7 +11,7 @@ import (
 // PackOptions of [Pack], [List] and [DiffID].
 type PackOptions struct {
 	// Owners of what does not belong to root, devices and attributes; nil is none.
-	Owners Owners
+	Owners OwnersOf
 	// Epoch is the modification time of everything, in seconds since 1970.
 	Epoch int64
 	// NoHardlinks writes every name with its contents. It is for trees whose files may be hard links
@@ -23,6 +23,13 @@ type PackOptions struct {
 	Skip func(path string) bool
 	// Contents are written in place of those of files in the tree.
 	Contents map[string][]byte
+}
+
+func (o PackOptions) owner(path string) (own Owner) {
+	if o.Owners != nil {
+		own = o.Owners.Owner(path)
+	}
+	return own
 }
 
 // Digests of a tree.

@@ -37,6 +37,10 @@ func (x *extractor) parent(name string, cause *entry) (place, error) {
 			if p, err = x.openParent(name, cause); err != nil {
 				return place{}, err
 			}
+			if err := x.recall(p.real, p.fd); err != nil {
+				unix.Close(p.fd)
+				return place{}, err
+			}
 			x.dirs[name] = p
 		}
 	}
@@ -156,6 +160,10 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 		if cause == nil {
 			return "", unix.ENOENT
 		}
+		above, _ := split(path)
+		if err := x.recall(above, dir); err != nil {
+			return "", err
+		}
 		if err := unix.Unlinkat(dir, name, 0); err != nil {
 			return "", err
 		}
@@ -165,10 +173,14 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 }
 
 func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *entry) error {
+	above, _ := split(path)
+	if err := x.recall(above, dir); err != nil {
+		return err
+	}
 	if err := unix.Mkdirat(dir, name, 0o755); err != nil {
 		return err
 	}
-	x.pending[path] = dirAttrs{mode: 0o755, inherit: !opaque, sec: cause.sec, nsec: cause.nsec}
+	x.pending.set(path, dirAttrs{mode: 0o755, inherit: !opaque, sec: cause.sec, nsec: cause.nsec})
 	if opaque {
 		return setOpaque(dir, name)
 	}

@@ -20,6 +20,7 @@ type places struct {
 	aliases map[int]string
 	kept    map[string][]keptFile
 	count   int
+	size    int64 // bytes, about
 }
 
 type keptFile struct{ after, number int }
@@ -29,6 +30,7 @@ func (p *places) alias(record int, real string) {
 		p.aliases = map[int]string{}
 	}
 	p.aliases[record] = real
+	p.size += int64(len(real)) + remembered
 }
 
 func (p *places) keep(after int, real string) int {
@@ -36,6 +38,7 @@ func (p *places) keep(after int, real string) int {
 		p.kept = map[string][]keptFile{}
 	}
 	p.count++
+	p.size += int64(len(real)) + remembered
 	p.kept[real] = append(p.kept[real], keptFile{after, p.count})
 	return p.count
 }

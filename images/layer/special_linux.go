@@ -2,9 +2,7 @@ package layer
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -95,7 +93,7 @@ func (x *extractor) makeDir(p place, base, real string, e *entry) error {
 
 // setDir notes the attributes of a folder for the end, and sets what can be set now.
 func (x *extractor) setDir(p place, base, real string, e *entry) error {
-	x.pending[real] = dirAttrs{mode: e.mode, sec: e.sec, nsec: e.nsec}
+	x.pending.set(real, dirAttrs{mode: e.mode, sec: e.sec, nsec: e.nsec})
 	var kept map[string]string
 	if len(e.xattrs) > 0 {
 		fd, err := unix.Openat(p.fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -109,63 +107,6 @@ func (x *extractor) setDir(p place, base, real string, e *entry) error {
 	}
 	x.note(real, e, kept)
 	return nil
-}
-
-// finishDirs works from the inside out: a parent sorts before what is in it.
-func (x *extractor) finishDirs() error {
-	if len(x.pending) == 0 {
-		x.pending[""] = dirAttrs{mode: 0o755, inherit: true}
-	}
-	paths := make([]string, 0, len(x.pending))
-	for p := range x.pending {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	for i := len(paths) - 1; i >= 0; i-- {
-		path, a := paths[i], x.pending[paths[i]]
-		if err := x.finishDir(path, a); err != nil {
-			return x.fail(path, "finish", err)
-		}
-		if a.inherit {
-			x.info.Inherited = true
-			if x.owners != nil {
-				x.owners.put(path, Owner{Inherit: true})
-			}
-		}
-	}
-	return nil
-}
-
-func (x *extractor) finishDir(path string, a dirAttrs) error {
-	dirName, base := split(path)
-	p := place{fd: x.root}
-	if path == "" {
-		base = "."
-	} else {
-		var err error
-		if p, err = x.parent(dirName, &entry{}); err != nil {
-			return err
-		}
-	}
-	var st unix.Stat_t
-	if err := unix.Fstatat(p.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return errors.New("not a directory any more")
-	}
-	if err := setTimeAt(p.fd, base, a.sec, a.nsec); err != nil {
-		return err
-	}
-	if st.Mode&0o7777 == a.mode {
-		return nil
-	}
-	fd, err := unix.Openat(p.fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return unix.Fchmod(fd, a.mode)
 }
 
 // hardLink links to another entry of this layer; a link to a symbolic link is one more name of the link.

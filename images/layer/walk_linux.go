@@ -33,8 +33,16 @@ type walker struct {
 	ctx   context.Context
 	o     PackOptions
 	lend  *lender
-	links map[inodeID]*node // the first name of files that have several
+	links map[inodeID]linked // files that have several names of which one was met
 	emit  func(*node) error
+}
+
+// linked is the first name of a file, as long as others may come.
+type linked struct {
+	path     string
+	mode     uint32
+	uid, gid int
+	left     uint64
 }
 
 type inodeID struct{ dev, ino uint64 }
@@ -45,7 +53,7 @@ func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) er
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
 	defer unix.Close(fd)
-	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]*node{}, emit: emit}
+	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]linked{}, emit: emit}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -114,6 +122,11 @@ func (w *walker) child(dir int, path, name string) error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		if first, ok := w.links[id(&st)]; ok {
+			if first.left--; first.left == 0 {
+				delete(w.links, id(&st))
+			} else {
+				w.links[id(&st)] = first
+			}
 			// With the attributes of the file: some extractors set those of the link as well.
 			return w.emit(&node{path: path, kind: 'h', link: first.path, mode: first.mode, uid: first.uid, gid: first.gid})
 		}
@@ -149,7 +162,7 @@ func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
 		return err
 	}
 	if st.Nlink > 1 && !w.o.NoHardlinks {
-		w.links[id(st)] = &node{path: path, mode: n.mode, uid: n.uid, gid: n.gid}
+		w.links[id(st)] = linked{path: path, mode: n.mode, uid: n.uid, gid: n.gid, left: uint64(st.Nlink) - 1}
 	}
 	return w.emit(n) // takes over the descriptor of a file
 }
@@ -175,7 +188,7 @@ func (w *walker) subdir(dir int, name, path string, st *unix.Stat_t) error {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer done()
-	if !w.o.Owners[path].Inherit {
+	if !w.o.owner(path).Inherit {
 		n, err := w.inode(fd, path, st)
 		if err == nil {
 			err = w.emit(n)
@@ -192,7 +205,7 @@ func id(st *unix.Stat_t) inodeID { return inodeID{uint64(st.Dev), st.Ino} }
 
 // inode puts together what the file has and what the index says.
 func (w *walker) inode(fd int, path string, st *unix.Stat_t) (*node, error) {
-	own := w.o.Owners[path]
+	own := w.o.owner(path)
 	n := &node{path: path, mode: st.Mode & 0o7777, uid: own.UID, gid: own.GID, fd: fd}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

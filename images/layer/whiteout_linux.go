@@ -23,10 +23,8 @@ func (x *extractor) whiteout(p place, base string, e *entry) error {
 	if opaque {
 		if p.real == "" {
 			x.info.OpaqueRoot = true
-		}
-		if a, ok := x.pending[p.real]; ok && a.inherit { // nothing is left to inherit from
-			a.inherit = p.real == ""
-			x.pending[p.real] = a
+		} else {
+			x.inheritsNot(p.real)
 		}
 		err = setOpaque(p.fd, ".")
 	} else {
@@ -42,8 +40,7 @@ func (x *extractor) whiteout(p place, base string, e *entry) error {
 // stays, and hides them by itself.
 func (x *extractor) hide(p place, name string) error {
 	err := unix.Mknodat(p.fd, name, unix.S_IFCHR, 0)
-	if err == nil && !x.hides[p.real] {
-		x.hides[p.real] = true
+	if err == nil && x.hides.first(p.real) {
 		err = markWhiteouts(p.fd)
 	}
 	if err != unix.EEXIST {
@@ -56,13 +53,30 @@ func (x *extractor) hide(p place, name string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil
 	}
-	real := join(p.real, name)
-	if a, ok := x.pending[real]; ok {
-		a.inherit = false
-		x.pending[real] = a
-	}
+	x.inheritsNot(join(p.real, name))
 	return setOpaque(p.fd, name)
 }
+
+// marks are folders that are known to be marked as having whiteouts. It forgets now and then: to mark once
+// more is only a waste of time.
+type marks struct {
+	m    map[string]bool
+	size int
+}
+
+func (m *marks) first(path string) bool {
+	if m.m[path] {
+		return false
+	}
+	if m.size > 4<<20 || m.m == nil {
+		m.m, m.size = map[string]bool{}, 0
+	}
+	m.m[path] = true
+	m.size += len(path) + remembered
+	return true
+}
+
+func (m *marks) forget(path string) { delete(m.m, path) }
 
 // markWhiteouts tells overlayfs that there are whiteouts in a folder. Otherwise it lists a folder that
 // only one layer has, or that is opaque, without looking for any, and shows names that lead nowhere. The

@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"syscall"
+	"time"
+
+	"github.com/4cc2e759/sandbox/internal/rmtree"
 )
 
 // temp is a file or folder in tmp/ whose lock says that its maker is alive.
@@ -17,6 +20,13 @@ type temp struct {
 // close removes what is still there under the temporary name, then gives up the lock.
 func (t *temp) close() {
 	RemoveAll(t.path)
+	t.lock.Close()
+}
+
+// closeSoon is close for a process that is told to end: what takes longer to remove than a moment is left to the
+// next Open, as if the process had been killed.
+func (t *temp) closeSoon() {
+	rmtree.RemoveUntil(t.path, time.Now().Add(time.Second))
 	t.lock.Close()
 }
 

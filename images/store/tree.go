@@ -123,7 +123,13 @@ func (s *Store) makeTree(ctx context.Context, folder string, kind Kind, name str
 	if err != nil {
 		return "", false, err
 	}
-	defer t.close()
+	defer func() {
+		if ctx.Err() != nil {
+			t.closeSoon()
+		} else {
+			t.close()
+		}
+	}()
 	if err := fill(t.path); err != nil {
 		return "", false, Space(err, "write", t.path)
 	}

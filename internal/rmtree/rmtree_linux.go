@@ -4,10 +4,12 @@
 package rmtree
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +18,14 @@ import (
 // the caller, and says how many bytes of disk that gave back: those of files whose last name it was.
 // It works by descriptor, never follows a link, and needs a bounded number of descriptors however deep
 // the tree is. A path that is not there is no error.
-func Remove(path string) (int64, error) {
+func Remove(path string) (int64, error) { return RemoveUntil(path, time.Time{}) }
+
+// ErrLate is what is in the tree of [RemoveUntil]'s error where time was up.
+var ErrLate = errors.New("not removed in time")
+
+// RemoveUntil is Remove that stops at end; what is left by then is there still, in parts. The zero Time is no
+// end.
+func RemoveUntil(path string, end time.Time) (int64, error) {
 	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return 0, nil
@@ -25,7 +34,7 @@ func Remove(path string) (int64, error) {
 		return 0, &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
 	}
 	defer unix.Close(parent)
-	r := remover{}
+	r := remover{end: end}
 	r.remove(parent, filepath.Base(path), 0, -1)
 	if r.err != nil {
 		return r.freed, fmt.Errorf("remove %s: %w", path, r.err)
@@ -41,6 +50,16 @@ type remover struct {
 	moved int   // numbers the names of folders that were moved up
 	count int   // what is gone from where it was: as long as it grows, another round helps
 	err   error // the first one; the rest is still removed
+	end   time.Time
+	late  bool
+}
+
+// over looks at the clock now and then.
+func (r *remover) over() bool {
+	if !r.late && !r.end.IsZero() && r.count%64 == 0 && !time.Now().Before(r.end) {
+		r.late, r.err = true, ErrLate
+	}
+	return r.late
 }
 
 func (r *remover) fail(name string, err error) {
@@ -51,6 +70,9 @@ func (r *remover) fail(name string, err error) {
 
 // remove deletes name in dir. top is the outermost folder of this removal.
 func (r *remover) remove(dir int, name string, depth, top int) {
+	if r.over() {
+		return
+	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		r.fail(name, err)
@@ -85,6 +107,9 @@ func (r *remover) remove(dir int, name string, depth, top int) {
 	for {
 		before := r.count
 		r.empty(f, depth, top)
+		if r.late {
+			return
+		}
 		err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 		if err == nil {
 			r.count++
@@ -119,7 +144,7 @@ func (r *remover) moveUp(dir int, name string, top int) {
 func (r *remover) empty(f *os.File, depth, top int) {
 	for {
 		names, _ := f.Readdirnames(4096)
-		if len(names) == 0 {
+		if len(names) == 0 || r.late {
 			return
 		}
 		for _, n := range names {

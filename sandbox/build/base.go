@@ -30,7 +30,7 @@ func (b *Builder) base(ctx context.Context, sec *envfile.Section, epoch int64) (
 		return nil, err
 	}
 	env.Image = img.Config
-	if env.Layers, err = ImageLayers(ctx, b.Store, layers, "base "+sec.Image.Ref); err != nil {
+	if env.Layers, err = ImageLayers(ctx, b.Store, layers, "base "+sec.Image.Ref, b.Limits); err != nil {
 		return nil, err
 	}
 	env.Blobs = append(env.Blobs, sec.Image.Manifest, sec.Image.Index, string(img.ConfigDigest))

@@ -10,9 +10,9 @@ import (
 
 // ImageLayers are the layers of a pulled image as an environment stacks them, bottom first. What lies
 // below a layer whose root is opaque is left out, since overlayfs does not look at that mark on a
-// root. Folders that a layer has without saying how they look get their mode from the layers below, in
+// root. Folders that a layer has without saying how they look get their mode and attributes from the layers below, in
 // one more layer of folders alone.
-func ImageLayers(ctx context.Context, st *store.Store, pulled []store.Layer, why string) ([]Layer, error) {
+func ImageLayers(ctx context.Context, st *store.Store, pulled []store.Layer, why string, limits layer.Limits) ([]Layer, error) {
 	for i := len(pulled) - 1; i > 0; i-- {
 		if layer.OpaqueRoot(pulled[i].FS) {
 			pulled = pulled[i:]
@@ -28,12 +28,12 @@ func ImageLayers(ctx context.Context, st *store.Store, pulled []store.Layer, why
 	if len(pulled) < 2 {
 		return out, nil
 	}
-	name, err := key("folder modes", names)
+	name, err := key("folder attributes", names)
 	if err != nil {
 		return nil, err
 	}
 	l, _, err := st.MakeLayer(ctx, name, func(dir string) error {
-		_, err := layer.InheritLayer(ctx, dir+"/fs", dirs)
+		_, err := layer.InheritLayer(ctx, dir+"/fs", dirs, limits)
 		return err
 	})
 	if err != nil {
@@ -42,5 +42,5 @@ func ImageLayers(ctx context.Context, st *store.Store, pulled []store.Layer, why
 	if entries, err := os.ReadDir(l.FS); err != nil || len(entries) == 0 {
 		return out, err
 	}
-	return append(out, Layer{Name: l.Name, FS: l.FS, Why: "modes of folders that " + why + " does not spell out", made: true, derived: true}), nil
+	return append(out, Layer{Name: l.Name, FS: l.FS, Why: "modes and attributes of folders that " + why + " does not spell out", made: true, derived: true}), nil
 }

@@ -19,7 +19,7 @@ import (
 // lowerLayer is one layer below a writable one.
 type lowerLayer struct {
 	fs     string
-	owners layer.Owners
+	owners layer.OwnersOf
 }
 
 // OwnersOver gives the owners of a writable layer: what is remembered of chown, else those that the same
@@ -148,7 +148,7 @@ func dirsOf(stack []*lowerLayer, path string) []*lowerLayer {
 // ownerBelow is what the uppermost layer says that has an entry of its own for path.
 func ownerBelow(stack []*lowerLayer, path string) layer.Owner {
 	for _, l := range stack {
-		if o := l.owners[path]; !o.Inherit {
+		if o := l.owners.Owner(path); !o.Inherit {
 			return o
 		}
 	}
