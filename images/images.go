@@ -23,6 +23,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/printable"
 	"github.com/4cc2e759/sandbox/internal/progress"
 )
 
@@ -73,6 +74,9 @@ func New(s *store.Store, o Options) *Images {
 	return &Images{st: s, o: o, reg: reg}
 }
 
+// maxError bounds what an error quotes of a file or a layer, in bytes.
+const maxError = 600
+
 // ErrOffline is in the tree of errors about something that would have to be fetched.
 var ErrOffline = errors.New("not in the store, and nothing is fetched offline")
 
@@ -109,14 +113,14 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 	defer a.Close()
 	first, err := a.First(ctx, platform)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
 	}
 	if err := im.put(first.Bytes, first.Digest); err != nil {
 		return nil, err
 	}
 	img, err := oci.Resolve(ctx, first, platform, im.cached(a.Get))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
 	}
 	return img, nil
 }
@@ -128,7 +132,7 @@ func (im *Images) openArchive(ctx context.Context, ref Ref) (archive.Archive, er
 	}
 	a, err := archive.Open(ctx, string(ref.Kind), path, ref.Tag, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
 	}
 	return a, nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -122,6 +124,7 @@ func (b *bars) line(it *item, key string, done, total int64, over bool) {
 
 // say prints a line, above the bars where there are any.
 func (b *bars) say(s string) {
+	s = printable.Text(s, maxLine)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.group != nil {

@@ -72,7 +72,7 @@ func (a *app) completeTasks(r *runFlags) cobra.CompletionFunc {
 		var out []string
 		for name, t := range f.Tasks {
 			if strings.HasPrefix(name, begun) {
-				out = append(out, cobra.CompletionWithDesc(name, printable(t.About)))
+				out = append(out, cobra.CompletionWithDesc(name, visible(t.About)))
 			}
 		}
 		slices.Sort(out)
@@ -102,7 +102,7 @@ func (a *app) completeNames(every bool, list listing) cobra.CompletionFunc {
 		var out []string
 		for _, w := range list() {
 			if strings.HasPrefix(w, begun) && !slices.Contains(args, w) {
-				out = append(out, printable(w))
+				out = append(out, visible(w))
 			}
 		}
 		slices.Sort(out)
@@ -173,8 +173,8 @@ func (a *app) completePackages(dir *string, apt *bool) cobra.CompletionFunc {
 	}
 }
 
-// printable drops what would do something to a terminal.
-func printable(s string) string {
+// visible drops what would do something to a terminal.
+func visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/near"
+	"github.com/4cc2e759/sandbox/internal/printable"
 	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/check"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -101,14 +102,17 @@ func (a *app) exit(ctx context.Context, err error) int {
 	return a.codeOf(err)
 }
 
-// printError prints each problem as it stands, then the hints.
+// maxLine bounds a line of a message, in bytes: what strangers wrote may be in it.
+const maxLine = 4096
+
+// printError prints each problem as it stands, then the hints. Nothing in them tells the terminal what to do.
 func (a *app) printError(err error) {
 	text := strings.TrimRight(err.Error(), "\n")
-	fmt.Fprintf(a.err, "error: %s\n", text)
+	fmt.Fprintf(a.err, "error: %s\n", printable.Text(text, maxLine))
 	if hints := hint.Of(err); len(hints) > 0 {
 		fmt.Fprintln(a.err)
 		for _, h := range hints {
-			fmt.Fprintf(a.err, "hint: %s\n", h)
+			fmt.Fprintf(a.err, "hint: %s\n", printable.Text(h, maxLine))
 		}
 	}
 }

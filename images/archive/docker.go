@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 	"sync"
 
 	"github.com/4cc2e759/sandbox/images/oci"
@@ -95,7 +94,7 @@ func (a *dockerArchive) read(ctx context.Context) (oci.First, error) {
 		for _, im := range images {
 			names = append(names, im.RepoTags...)
 		}
-		return oci.First{}, fmt.Errorf("the archive holds %d images, not one: %s", len(images), strings.Join(names, ", "))
+		return oci.First{}, fmt.Errorf("the archive holds %d images, not one: %s", len(images), listed(names))
 	}
 	im := images[0]
 	config, err := readAll(a.files, im.Config, oci.MaxConfig)

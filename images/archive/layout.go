@@ -11,6 +11,7 @@ import (
 
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // layout is an OCI layout: index.json and blobs/sha256.
@@ -76,10 +77,13 @@ func (a *layout) choose(all []oci.Descriptor) (oci.Descriptor, error) {
 	}
 	slices.Sort(have)
 	if a.tag == "" {
-		return oci.Descriptor{}, fmt.Errorf("the layout holds %d images; choose one by its tag: %s", len(all), strings.Join(have, ", "))
+		return oci.Descriptor{}, fmt.Errorf("the layout holds %d images; choose one by its tag: %s", len(all), listed(have))
 	}
-	return oci.Descriptor{}, fmt.Errorf("the layout has no tag %q, only: %s", a.tag, strings.Join(have, ", "))
+	return oci.Descriptor{}, fmt.Errorf("the layout has no tag %q, only: %s", a.tag, listed(have))
 }
+
+// listed are names of a document in a message.
+func listed(names []string) string { return printable.Line(strings.Join(names, ", "), 400) }
 
 func blobName(d store.Digest) string { return "blobs/sha256/" + d.Hex() }
 

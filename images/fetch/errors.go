@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // ErrNotFound says that no source has the file.
@@ -143,9 +144,19 @@ func explain(name string, err error) error {
 	return err
 }
 
-// redact returns a URL without its password and without its query, which may hold a signature.
+// redact returns a URL without its password and without its query, which may hold a signature, and no more of
+// it than helps: a server can redirect to one of any length.
 func redact(u *url.URL) string {
 	c := *u
 	c.User, c.RawQuery, c.Fragment = nil, "", ""
-	return c.String()
+	return printable.Line(c.String(), 300)
+}
+
+// Redact is a web address for a message: without password, query and fragment.
+func Redact(addr string) string {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return redact(u)
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 const maxRedirects = 10
@@ -16,7 +18,7 @@ const maxRedirects = 10
 func (c *Client) send(ctx context.Context, method string, src Source, rng string) (*http.Response, error) {
 	origin, err := url.Parse(src.URL)
 	if err != nil {
-		return nil, &refusedError{"not a URL: " + src.URL}
+		return nil, &refusedError{"not a web address that can be read"} // it may hold a password
 	}
 	rt := src.Via
 	if rt == nil {
@@ -28,7 +30,7 @@ func (c *Client) send(ctx context.Context, method string, src Source, rng string
 		}
 		resp, err := rt.RoundTrip(c.request(ctx, method, src, origin, u, rng))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", redact(u), err)
+			return nil, fmt.Errorf("%s: %w", redact(u), printable.Error(err, 400))
 		}
 		switch resp.StatusCode {
 		case 301, 302, 303, 307, 308:

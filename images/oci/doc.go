@@ -14,11 +14,12 @@ import (
 
 // Bounds of what is read.
 const (
-	MaxManifest = 4 << 20 // bytes of an index or manifest, as registries must support
-	MaxConfig   = 8 << 20 // bytes of a configuration
-	maxDepth    = 64      // of JSON
-	maxNesting  = 3       // of indexes in indexes
-	maxBlob     = 1 << 40 // bytes of a layer
+	MaxManifest  = 4 << 20 // bytes of an index or manifest, as registries must support
+	MaxConfig    = 8 << 20 // bytes of a configuration
+	maxDepth     = 64      // of JSON
+	maxNesting   = 3       // of indexes in indexes
+	maxDocuments = 200     // that are asked for on the way to one image
+	maxBlob      = 1 << 40 // bytes of a layer
 )
 
 // Media types that are understood.

@@ -1,9 +1,13 @@
 package oci
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/4cc2e759/sandbox/images/store"
 )
 
 const d = `"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"`
@@ -112,4 +116,23 @@ func FuzzDocuments(f *testing.F) {
 			}
 		}
 	})
+}
+
+// T-68: an index of indexes of indexes cannot make us ask for ever, however many documents there are.
+func TestDocumentsAreCounted(t *testing.T) {
+	asked := 0
+	index := func() First {
+		asked++
+		var b strings.Builder
+		for i := range 64 {
+			fmt.Fprintf(&b, `,{"mediaType":%q,"digest":%q,"size":1}`, TypeIndex, store.DigestOf(fmt.Append(nil, asked, i)))
+		}
+		return First{Bytes: fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, TypeIndex, b.String()[1:]), Digest: store.DigestOf(fmt.Append(nil, asked))}
+	}
+	_, err := Resolve(context.Background(), index(), "linux/amd64", func(context.Context, Descriptor, int64) ([]byte, error) {
+		return index().Bytes, nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "more than 200 documents") || asked > 300 {
+		t.Errorf("%v after %d documents", err, asked)
+	}
 }

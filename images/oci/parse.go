@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // Descriptor points at a blob.
@@ -75,7 +76,7 @@ func ParseDocument(b []byte, mediaType string) (*Document, error) {
 		kinds = []string{TypeIndex, TypeDockerIndex}
 	}
 	if known(mediaType) && d.MediaType != "" && mediaType != d.MediaType {
-		return nil, fmt.Errorf("manifest: it calls itself %s and is served as %s", d.MediaType, mediaType)
+		return nil, fmt.Errorf("manifest: it calls itself %s and is served as %s", shown(d.MediaType), shown(mediaType))
 	}
 	if d.MediaType == "" && known(mediaType) {
 		d.MediaType = mediaType
@@ -87,7 +88,7 @@ func ParseDocument(b []byte, mediaType string) (*Document, error) {
 		if known(d.MediaType) {
 			return nil, fmt.Errorf("manifest: its type %s does not fit its content", d.MediaType)
 		}
-		return nil, fmt.Errorf("%w: it is of type %s", ErrNotRunnable, d.MediaType)
+		return nil, fmt.Errorf("%w: it is of type %s", ErrNotRunnable, shown(d.MediaType))
 	}
 	return d, d.fill(j.Manifests, j.Config, j.Layers, j.ArtifactType)
 }
@@ -107,7 +108,7 @@ func (d *Document) fill(manifests *[]Descriptor, config *Descriptor, layers *[]D
 			if artifact != "" {
 				t = artifact
 			}
-			return fmt.Errorf("%w: it holds %s", ErrNotRunnable, t)
+			return fmt.Errorf("%w: it holds %s", ErrNotRunnable, shown(t))
 		}
 		all = append(all, d.Config)
 		all = append(all, d.Layers...)
@@ -181,11 +182,15 @@ func ParseConfig(b []byte) (Config, []store.Digest, error) {
 
 // decode reads one JSON document of bounded depth without ambiguous keys.
 func decode(b []byte, v any) error {
-	if err := unambiguous(b); err != nil {
-		return err
+	err := unambiguous(b)
+	if err == nil {
+		err = json.Unmarshal(b, v)
 	}
-	return json.Unmarshal(b, v)
+	return printable.Error(err, 200) // it quotes numbers and times, however long
 }
+
+// shown is a word of a document in a message.
+func shown(s string) string { return printable.Line(s, 100) }
 
 // unambiguous refuses keys that appear twice, also in another case, which readers resolve
 // differently; only the free-form keys of labels and annotations may differ in case alone.
@@ -215,7 +220,7 @@ func unambiguous(b []byte) error {
 				fold = strings.ToLower(s)
 			}
 			if top.keys[fold] {
-				return fmt.Errorf("key %q appears twice", s)
+				return fmt.Errorf("key %q appears twice", shown(s))
 			}
 			top.keys[fold], top.key = true, "k"+strings.ToLower(s)
 			continue

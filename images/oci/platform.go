@@ -43,7 +43,13 @@ type PlatformError struct {
 func (e *PlatformError) Error() string {
 	have := "none that can run"
 	if len(e.Have) > 0 {
-		have = strings.Join(e.Have, ", ")
+		have = shown(e.Have[0])
+		for _, h := range e.Have[1:min(len(e.Have), 20)] {
+			have += ", " + shown(h)
+		}
+		if more := len(e.Have) - 20; more > 0 {
+			have += fmt.Sprintf(" and %d more", more)
+		}
 	}
 	return fmt.Sprintf("no image for %s, only for: %s", e.Want, have)
 }

@@ -49,7 +49,9 @@ type walk struct {
 
 // document returns nil without an error where nothing fits.
 func (w *walk) document(ctx context.Context, f First, depth int) (*Image, error) {
-	w.seen[f.Digest] = true
+	if w.seen[f.Digest] = true; len(w.seen) > maxDocuments {
+		return nil, fmt.Errorf("its indexes lead to more than %d documents", maxDocuments)
+	}
 	doc, err := ParseDocument(f.Bytes, f.MediaType)
 	if err != nil {
 		return nil, err

@@ -81,12 +81,15 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 func (e *endpoint) send(req *http.Request) (*http.Response, error) {
 	if auth := e.authenticated(); auth != nil {
 		resp, err := auth.RoundTrip(req)
-		// Two requests that renew the token at once can make each other's useless.
-		if err == nil && resp.StatusCode == http.StatusUnauthorized && req.URL.Host == e.repo.RegistryStr() {
-			resp.Body.Close()
-			return auth.RoundTrip(req)
+		if err != nil {
+			return nil, e.renewed(err)
 		}
-		return resp, err
+		// Two requests that renew the token at once can make each other's useless.
+		if resp.StatusCode == http.StatusUnauthorized && req.URL.Host == e.repo.RegistryStr() {
+			resp.Body.Close()
+			resp, err = auth.RoundTrip(req)
+		}
+		return resp, e.renewed(err)
 	}
 	resp, err := perHost{e.c}.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.URL.Host != e.repo.RegistryStr() {
@@ -101,7 +104,17 @@ func (e *endpoint) send(req *http.Request) (*http.Response, error) {
 		return nil, fetch.Permanent(fmt.Errorf("log in: %w", err))
 	}
 	resp.Body.Close()
-	return auth.RoundTrip(req)
+	resp, err = auth.RoundTrip(req)
+	return resp, e.renewed(err)
+}
+
+// renewed tells an error of the request itself from one of renewing the token on the way.
+func (e *endpoint) renewed(err error) error {
+	var sent *wireError
+	if err == nil || errors.As(err, &sent) {
+		return err
+	}
+	return fetch.Permanent(fmt.Errorf("log in: %w", tokenError(err)))
 }
 
 func (e *endpoint) authenticated() http.RoundTripper {
@@ -133,11 +146,11 @@ func (e *endpoint) logIn(ctx context.Context, scheme string) (http.RoundTripper,
 	}
 	// Not the context of the request: its marks say that fetch sees to tries and addresses.
 	ctx = fetch.Unmarked(ctx)
-	e.auth, err = transport.NewWithContext(ctx, reg, keys, sameServer{e.c.fetch.Retrying(perHost{e.c})}, []string{e.repo.Scope(transport.PullScope)})
+	e.auth, err = transport.NewWithContext(ctx, reg, keys, wire{sameServer{e.c.fetch.Retrying(perHost{e.c})}}, []string{e.repo.Scope(transport.PullScope)})
 	if err != nil {
 		e.auth = nil
 	}
-	return e.auth, err
+	return e.auth, tokenError(err)
 }
 
 // sameServer is for requests of the library that fetches tokens. Some of them hold the user's token for all

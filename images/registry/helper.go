@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // helperTimeout is for a helper that may ask its user for a password.
@@ -35,7 +37,7 @@ func askHelper(ctx context.Context, name, server string) (*credential, error) {
 			return nil, fmt.Errorf("%s: no answer in %s", program, helperTimeout)
 		}
 		line, _, _ := strings.Cut(stderr.String(), "\n")
-		return nil, fmt.Errorf("%s: %w %s", program, err, line)
+		return nil, fmt.Errorf("%s: %w %s", program, err, printable.Line(line, maxSaid))
 	}
 	var a struct{ Username, Secret string }
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil || a.Secret == "" {

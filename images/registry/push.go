@@ -112,7 +112,7 @@ func (p *push) run(repo name.Repository, tag string, e *endpoint) error {
 	if agent == "" {
 		agent = "sandbox"
 	}
-	pusher, err := remote.NewPusher(remote.WithContext(p.ctx), remote.WithTransport(alive{p, perHost{p.c}}), remote.WithAuth(keys), remote.WithUserAgent(agent),
+	pusher, err := remote.NewPusher(remote.WithContext(p.ctx), remote.WithTransport(alive{p, wire{perHost{p.c}}}), remote.WithAuth(keys), remote.WithUserAgent(agent),
 		remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 4}))
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func Refused(err error) bool {
 func (e *endpoint) explainPush(err error) error {
 	var t *transport.Error
 	if !errors.As(err, &t) {
-		return err
+		return pushError(err)
 	}
 	host := e.repo.RegistryStr()
 	if host == hub {
@@ -260,7 +260,7 @@ func (e *endpoint) explainPush(err error) error {
 	case http.StatusMethodNotAllowed:
 		return &PushError{Repository: display(e.repo), Code: t.StatusCode, Err: err}
 	}
-	return err
+	return pushError(err)
 }
 
 // PushError says that a registry does not let this user write, or nobody.

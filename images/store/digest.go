@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // Digest is the name of content: "sha256:" and 64 lower-case hexadecimal digits.
@@ -18,7 +20,7 @@ const digestPrefix = "sha256:"
 func ParseDigest(s string) (Digest, error) {
 	h, ok := strings.CutPrefix(s, digestPrefix)
 	if !ok || !isHex(h) {
-		return "", fmt.Errorf("not a sha256 digest: %q", s)
+		return "", fmt.Errorf("not a sha256 digest: %q", printable.Line(s, 100))
 	}
 	return Digest(s), nil
 }

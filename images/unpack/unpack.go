@@ -19,6 +19,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/printable"
 	"github.com/4cc2e759/sandbox/internal/progress"
 )
 
@@ -164,7 +165,7 @@ func (j *job) reason(ctx context.Context, err error, in *intake, first *relay) e
 			return below
 		}
 	}
-	err = fmt.Errorf("%s: %w", j.name, err)
+	err = fmt.Errorf("%s: %w", j.name, printable.Error(err, 600)) // names in the tar are of any length
 	var errno syscall.Errno
 	if ctx.Err() == nil && !errors.As(err, &errno) {
 		err = &brokenError{err} // not the machine's fault
