@@ -131,7 +131,7 @@ func TestWhatRegistriesAndFilesSay(t *testing.T) {
 				}
 			}))
 			defer to.Close()
-			o, err := im.Leaving(img, nil, "x")
+			o, err := im.Leaving(t.Context(), img, nil, "x")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -153,7 +153,7 @@ func TestReadingFilesEndsWhenTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := st.PutBlob(bytes.NewReader(blobs[string(img.Layers[0].Digest)]), img.Layers[0].Digest); err != nil {
+		if _, _, err := st.PutBlob(t.Context(), bytes.NewReader(blobs[string(img.Layers[0].Digest)]), img.Layers[0].Digest); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -51,11 +51,11 @@ func TestArchives(t *testing.T) {
 				t.Errorf("%+v", img)
 			}
 			for _, l := range img.Layers {
-				if st.HasBlob(l.Digest, -1) {
+				if st.HasBlob(t.Context(), l.Digest, -1) {
 					t.Error("a layer was copied to the blob store")
 				}
 			}
-			if known, ok := im.Known(img.Manifest); !ok || len(known.Layers) != 3 {
+			if known, ok := im.Known(t.Context(), img.Manifest); !ok || len(known.Layers) != 3 {
 				t.Error("not known afterwards")
 			}
 			if _, _, err := pull(t, im, ref); err != nil {
@@ -127,7 +127,7 @@ func TestHostileLayouts(t *testing.T) {
 				t.Fatal("accepted")
 			}
 			if img != nil {
-				if _, ok := st.Layer(img.Layers[1].DiffID.Hex()); ok {
+				if _, ok := st.Layer(t.Context(), img.Layers[1].DiffID.Hex()); ok {
 					t.Error("the layer is there")
 				}
 			}

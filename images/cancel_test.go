@@ -98,7 +98,7 @@ func TestPullEndsWhenTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := st.NewBlob(img.Layers[1].Digest, img.Layers[1].Size)
+		w, err := st.NewBlob(t.Context(), img.Layers[1].Digest, img.Layers[1].Size)
 		if err != nil {
 			t.Fatal(err)
 		}

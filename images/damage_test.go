@@ -107,7 +107,7 @@ func TestDamageIsNotBelieved(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, ok := im.Known(img.Manifest); ok && name != "layer" {
+			if _, ok := im.Known(t.Context(), img.Manifest); ok && name != "layer" {
 				t.Errorf("%s %s: believed", name, what)
 			}
 			_, again, err := pull(t, im, f.ref("v1"))
@@ -118,5 +118,65 @@ func TestDamageIsNotBelieved(t *testing.T) {
 				t.Errorf("%s %s: %v, %v", name, what, damage, err)
 			}
 		}
+	}
+}
+
+// T-27: a layer that was emptied or cut short under its final name is not believed, and made again; one that a
+// sandbox runs on stays as it is, with an error.
+func TestEmptiedLayersAreMadeAgain(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	a := app(1 << 12)
+	a.Layers[1].Files = append(a.Layers[1].Files, registrytest.File{Name: "owned", Body: "o", UID: 7})
+	d := blobs.Image(t, a)
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	im, st := client(t, images.Options{})
+	_, layers, err := pull(t, im, f.ref("v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := layers[1].Dir
+	empty := func(p string) error { return errors.Join(store.RemoveAll(p), os.Mkdir(p, 0o755)) }
+	for name, spoil := range map[string]func() error{
+		"empty":            func() error { return empty(dir) },
+		"an empty tree":    func() error { return empty(dir + "/fs") },
+		"no tree":          func() error { return store.RemoveAll(dir + "/fs") },
+		"a file instead":   func() error { return errors.Join(store.RemoveAll(dir), os.WriteFile(dir, nil, 0o644)) },
+		"a link instead":   func() error { return errors.Join(store.RemoveAll(dir), os.Symlink("elsewhere", dir)) },
+		"a file is gone":   func() error { return os.Remove(dir + "/fs/data") },
+		"no side data":     func() error { return os.Remove(dir + "/tar/raw.zst") },
+		"short side data":  func() error { return os.Truncate(dir+"/tar/raw.zst", 10) },
+		"no owners":        func() error { return os.Remove(dir + "/tar/owners.zst") },
+		"nothing recorded": func() error { return os.Remove(dir + "/whole") },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := st.Layer(t.Context(), layers[1].Name); ok {
+			t.Errorf("%s: believed", name)
+		}
+		_, again, err := pull(t, im, f.ref("v1"))
+		if err != nil || readLayer(t, again[1], "data") != noise(1<<12) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if damage, err := st.Verify(t.Context(), store.VerifyOptions{Layer: layer.Check(st.TempDir)}); err != nil || len(damage) > 0 {
+			t.Errorf("%s: %v, %v", name, damage, err)
+		}
+		if left, _ := os.ReadDir(st.Path(store.Temp)); len(left) > 0 {
+			t.Errorf("%s: left: %v", name, left)
+		}
+	}
+	release, err := st.Use(layers[1].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir + "/fs/data"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := pull(t, im, f.ref("v1")); err == nil || !strings.Contains(err.Error(), "damaged and in use") {
+		t.Errorf("in use: %v", err)
+	}
+	release()
+	if _, _, err := pull(t, im, f.ref("v1")); err != nil {
+		t.Errorf("no longer in use: %v", err)
 	}
 }

@@ -145,10 +145,10 @@ func TestPullGoesOn(t *testing.T) {
 // nothingStays checks that a failed pull left no layer and no blob of it.
 func nothingStays(t *testing.T, st *store.Store, l registrytest.Descriptor, diff store.Digest) {
 	t.Helper()
-	if st.HasBlob(store.Digest(l.Digest), -1) {
+	if st.HasBlob(t.Context(), store.Digest(l.Digest), -1) {
 		t.Error("the blob is there")
 	}
-	if _, ok := st.Layer(diff.Hex()); ok {
+	if _, ok := st.Layer(t.Context(), diff.Hex()); ok {
 		t.Error("the layer is there")
 	}
 	for _, dir := range []string{store.Partial, store.Temp} {

@@ -154,7 +154,7 @@ func pullMany(t *testing.T, ref string) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(b), "VmHWM:") // before the test takes some itself
-	if len(layers) != 400 || readLayer(t, layers[50], "f50") != noise(24<<20) || !st.HasBlob(img.Layers[50].Digest, img.Layers[50].Size) {
+	if len(layers) != 400 || readLayer(t, layers[50], "f50") != noise(24<<20) || !st.HasBlob(t.Context(), img.Layers[50].Digest, img.Layers[50].Size) {
 		t.Errorf("%d layers", len(layers))
 	}
 	t.Logf("peak %s KiB", strings.Fields(rest)[0])

@@ -115,7 +115,7 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
 	}
-	if err := im.put(first.Bytes, first.Digest); err != nil {
+	if err := im.put(ctx, first.Bytes, first.Digest); err != nil {
 		return nil, err
 	}
 	img, err := oci.Resolve(ctx, first, platform, im.cached(a.Get))
@@ -167,7 +167,7 @@ func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref)
 			}
 			if rec.Made { // a registry may have another image of this name; it was not asked for
 				ref.Digest = want
-			} else if !im.o.Offline && im.st.HasBlob(want, -1) {
+			} else if !im.o.Offline && im.st.HasBlob(ctx, want, -1) {
 				now, err := repo.Head(ctx, ref.Tag)
 				var status *fetch.StatusError
 				if err != nil && !errors.As(err, &status) { // some do not know HEAD: GET tells more
@@ -182,7 +182,7 @@ func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref)
 		}
 	}
 	if want != "" {
-		if b, err := im.read(want, oci.MaxManifest); err == nil {
+		if b, err := im.read(ctx, want, oci.MaxManifest); err == nil {
 			return oci.First{Bytes: b, Digest: want}, nil
 		}
 	}
@@ -200,7 +200,7 @@ func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref)
 	if _, err := oci.ParseDocument(f.Bytes, f.MediaType); err != nil {
 		return f, fmt.Errorf("%s: %w", ref, err)
 	}
-	return f, im.put(f.Bytes, f.Digest)
+	return f, im.put(ctx, f.Bytes, f.Digest)
 }
 
 // cached puts the blob store before get.
@@ -209,8 +209,8 @@ func (im *Images) cached(get oci.Getter) oci.Getter {
 		if d.Size > max {
 			return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", d.Digest, d.Size, max)
 		}
-		if im.st.HasBlob(d.Digest, d.Size) {
-			if b, err := im.read(d.Digest, max); err == nil {
+		if im.st.HasBlob(ctx, d.Digest, d.Size) {
+			if b, err := im.read(ctx, d.Digest, max); err == nil {
 				return b, nil
 			}
 		}
@@ -218,12 +218,12 @@ func (im *Images) cached(get oci.Getter) oci.Getter {
 		if err != nil {
 			return nil, err
 		}
-		return b, im.put(b, d.Digest)
+		return b, im.put(ctx, b, d.Digest)
 	}
 }
 
-func (im *Images) put(b []byte, d store.Digest) error {
-	_, _, err := im.st.PutBlob(bytes.NewReader(b), d)
+func (im *Images) put(ctx context.Context, b []byte, d store.Digest) error {
+	_, _, err := im.st.PutBlob(ctx, bytes.NewReader(b), d)
 	if errors.Is(err, store.ErrReadOnly) {
 		return nil // what was read is right all the same
 	}
@@ -231,8 +231,8 @@ func (im *Images) put(b []byte, d store.Digest) error {
 }
 
 // read returns a small blob of the store; a damaged one is removed and not there.
-func (im *Images) read(d store.Digest, max int64) ([]byte, error) {
-	f, err := im.st.OpenBlob(d)
+func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, error) {
+	f, err := im.st.OpenBlob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -250,8 +250,8 @@ func (im *Images) read(d store.Digest, max int64) ([]byte, error) {
 }
 
 // Known returns the image of a manifest from blobs alone; false if one of them is missing.
-func (im *Images) Known(manifest store.Digest) (*Image, bool) {
-	b, err := im.read(manifest, oci.MaxManifest)
+func (im *Images) Known(ctx context.Context, manifest store.Digest) (*Image, bool) {
+	b, err := im.read(ctx, manifest, oci.MaxManifest)
 	if err != nil {
 		return nil, false
 	}
@@ -259,7 +259,7 @@ func (im *Images) Known(manifest store.Digest) (*Image, bool) {
 	if err != nil || doc.IsIndex() {
 		return nil, false
 	}
-	config, err := im.read(doc.Config.Digest, oci.MaxConfig)
+	config, err := im.read(ctx, doc.Config.Digest, oci.MaxConfig)
 	if err != nil {
 		return nil, false
 	}

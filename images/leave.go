@@ -75,13 +75,13 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 
 // Leaving gives an image of this store as it came, ready to be given away. names are the layers of the
 // store that stand for img's, as [store.ImageRecord] has them; nil = they are named by their diffIDs.
-func (im *Images) Leaving(img *Image, names []string, what string) (out.Image, error) {
+func (im *Images) Leaving(ctx context.Context, img *Image, names []string, what string) (out.Image, error) {
 	o := out.Image{Config: img.Config}
 	var err error
-	if o.Manifest, err = im.read(img.Manifest, 64<<20); err != nil {
+	if o.Manifest, err = im.read(ctx, img.Manifest, 64<<20); err != nil {
 		return o, fmt.Errorf("manifest of %s: %w", what, err)
 	}
-	if o.RawConfig, err = im.read(img.ConfigDigest, 64<<20); err != nil {
+	if o.RawConfig, err = im.read(ctx, img.ConfigDigest, 64<<20); err != nil {
 		return o, fmt.Errorf("configuration of %s: %w", what, err)
 	}
 	o.Layers = im.LeavingLayers(img, what)
@@ -126,7 +126,7 @@ func (im *Images) fetchBlob(ctx context.Context, l out.Layer) error {
 }
 
 func (im *Images) keepBlob(ctx context.Context, l out.Layer, body unpack.Body) error {
-	w, err := im.st.NewBlobContext(ctx, l.Digest, l.Size)
+	w, err := im.st.NewBlob(ctx, l.Digest, l.Size)
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	}

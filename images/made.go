@@ -24,11 +24,11 @@ func (im *Images) standing(img *Image) []string {
 }
 
 // standsFor finds the layer of the store for the i-th of an image.
-func (im *Images) standsFor(l Layer, names []string, i int) (store.Layer, bool) {
-	if have, ok := im.st.Layer(l.DiffID.Hex()); ok || names == nil {
+func (im *Images) standsFor(ctx context.Context, l Layer, names []string, i int) (store.Layer, bool) {
+	if have, ok := im.st.Layer(ctx, l.DiffID.Hex()); ok || names == nil {
 		return have, ok
 	}
-	have, ok := im.st.Layer(names[i])
+	have, ok := im.st.Layer(ctx, names[i])
 	return have, ok && have.DiffID == l.DiffID
 }
 
@@ -43,11 +43,11 @@ func (im *Images) Keep(ctx context.Context, ref Ref, o out.Image, notice func(st
 		return nil, err
 	}
 	for _, b := range [][]byte{u.Manifest, u.Config} {
-		if _, _, err := im.st.PutBlob(bytes.NewReader(b), ""); err != nil {
+		if _, _, err := im.st.PutBlob(ctx, bytes.NewReader(b), ""); err != nil {
 			return nil, err
 		}
 	}
-	img, ok := im.Known(r.Manifest)
+	img, ok := im.Known(ctx, r.Manifest)
 	if !ok {
 		return nil, errors.New("the documents of the image that was made cannot be read back")
 	}
@@ -58,7 +58,7 @@ func (im *Images) Keep(ctx context.Context, ref Ref, o out.Image, notice func(st
 			name = make([]string, i+1)
 			name[i] = o.Layers[i].Name
 		}
-		if have, ok := im.standsFor(l, name, i); ok {
+		if have, ok := im.standsFor(ctx, l, name, i); ok {
 			layers[i] = have
 			continue
 		}
@@ -123,7 +123,7 @@ func (im *Images) Import(ctx context.Context, file, name, platform string) (*Ima
 
 // keepOf brings the blob of a layer that was there as a tree already; a plain tar can be put together from it.
 func (im *Images) keepOf(ctx context.Context, img *Image, l Layer) error {
-	if l.Digest == l.DiffID || im.st.HasBlob(l.Digest, l.Size) {
+	if l.Digest == l.DiffID || im.st.HasBlob(ctx, l.Digest, l.Size) {
 		return nil
 	}
 	return im.fetchBlob(ctx, out.Layer{Layer: l, From: img.Ref, What: "layer " + l.Digest.Hex()[:12]})

@@ -51,7 +51,7 @@ func TestOddConfigs(t *testing.T) {
 			t.Errorf("%s: %v", config, err)
 		}
 		if err == nil {
-			if known, found := im.Known(img.Manifest); !found || len(layers) != 0 || !slices.Equal(known.Config.Env, img.Config.Env) {
+			if known, found := im.Known(t.Context(), img.Manifest); !found || len(layers) != 0 || !slices.Equal(known.Config.Env, img.Config.Env) {
 				t.Errorf("%s: %+v", config, known)
 			}
 		}

@@ -22,7 +22,7 @@ func (im *Images) Pull(ctx context.Context, img *Image) ([]store.Layer, error) {
 	var missing []Layer
 	names := im.standing(img)
 	for i, l := range img.Layers {
-		if have, ok := im.standsFor(l, names, i); ok {
+		if have, ok := im.standsFor(ctx, l, names, i); ok {
 			p.have[l.DiffID] = have
 		} else if !slices.ContainsFunc(missing, func(m Layer) bool { return m.DiffID == l.DiffID }) {
 			missing = append(missing, l)

@@ -76,7 +76,7 @@ func TestPull(t *testing.T) {
 				t.Error("wrong content")
 			}
 			for _, l := range img.Layers {
-				if st.HasBlob(l.Digest, l.Size) == (compression == "none") {
+				if st.HasBlob(t.Context(), l.Digest, l.Size) == (compression == "none") {
 					t.Errorf("blob of %s kept: %v", compression, compression != "none")
 				}
 			}
@@ -106,7 +106,7 @@ func again(t *testing.T, im *images.Images, st *store.Store, r *registrytest.Reg
 	if got := r.Requests(t)[before:]; len(got) != 0 {
 		t.Errorf("a digest that is there: %v", got)
 	}
-	known, ok := im.Known(img.Manifest)
+	known, ok := im.Known(t.Context(), img.Manifest)
 	if !ok || len(known.Layers) != len(img.Layers) || known.ConfigDigest != img.ConfigDigest {
 		t.Errorf("Known: %+v", known)
 	}

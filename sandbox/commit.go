@@ -122,7 +122,7 @@ func (m *Manager) standsOnImage(ctx context.Context, name string, s *State) (*Ou
 	if err != nil {
 		return nil, nil, err
 	}
-	img, ok := im.Known(d)
+	img, ok := im.Known(ctx, d)
 	if !ok {
 		return nil, nil, hint.With(fmt.Errorf("the image of sandbox %s is not in the store any more: %s", name, d), "pull it by this digest")
 	}
@@ -143,7 +143,7 @@ func (m *Manager) standsOnImage(ctx context.Context, name string, s *State) (*Ou
 	for _, l := range layers {
 		names, dirs = append(names, l.Name), append(dirs, l.Dir)
 	}
-	g.Image, err = im.Leaving(img, names, "base")
+	g.Image, err = im.Leaving(ctx, img, names, "base")
 	return g, dirs, err
 }
 

@@ -104,7 +104,7 @@ func fullName(s string) (string, error) {
 }
 
 // Outgoing finds an image of the store by the name under which it was pulled, committed or imported.
-func (m *Manager) Outgoing(ref string) (*Outgoing, error) {
+func (m *Manager) Outgoing(ctx context.Context, ref string) (*Outgoing, error) {
 	r, err := images.ParseRef(ref)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (m *Manager) Outgoing(ref string) (*Outgoing, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	img, ok := im.Known(rec.Manifest)
+	img, ok := im.Known(ctx, rec.Manifest)
 	if !ok {
 		return nil, hint.With(fmt.Errorf("the documents of image %s are damaged or gone", ref), "sandbox pull "+ref)
 	}
@@ -133,7 +133,7 @@ func (m *Manager) Outgoing(ref string) (*Outgoing, error) {
 		r.Digest = ""
 		g.Name = r.String()
 	}
-	g.Image, err = im.Leaving(img, rec.Layers, ref)
+	g.Image, err = im.Leaving(ctx, img, rec.Layers, ref)
 	return g, err
 }
 

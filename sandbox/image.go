@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,16 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 	if err := m.preflightImage(ctx, ref, o); err != nil {
 		return start.Exit{}, err
 	}
+	exit, err := m.pullAndRun(ctx, ref, network, o)
+	var gone *launch.MissingLayer
+	if errors.As(err, &gone) { // taken between being found and being marked as used; nothing has run
+		m.o.Log.Info("a layer is gone, it is brought again", "path", gone.Path)
+		exit, err = m.pullAndRun(ctx, ref, network, o)
+	}
+	return exit, err
+}
+
+func (m *Manager) pullAndRun(ctx context.Context, ref, network string, o RunOptions) (start.Exit, error) {
 	img, layers, err := m.pull(ctx, ref)
 	if err != nil {
 		return start.Exit{}, err

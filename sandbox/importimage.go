@@ -37,12 +37,12 @@ func (m *Manager) Inspect(ctx context.Context, ref string) (*images.Image, error
 
 // keepMade keeps the blobs of an image that was made here: no registry has them, and compressed anew they would
 // have other digests. What the frozen encoder made could be made again; to tell it apart is not worth it.
-func (m *Manager) keepMade(keep map[string]bool, r store.ImageRecord) {
+func (m *Manager) keepMade(ctx context.Context, keep map[string]bool, r store.ImageRecord) {
 	im, err := m.images("")
 	if err != nil {
 		return
 	}
-	if img, ok := im.Known(r.Manifest); ok {
+	if img, ok := im.Known(ctx, r.Manifest); ok {
 		for _, l := range img.Layers {
 			keepBlobs(keep, string(l.Digest))
 		}

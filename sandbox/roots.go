@@ -76,7 +76,7 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	}
 	m.l.Sweep()
 	keep := func() (store.Keep, error) {
-		k, err := m.kept(st)
+		k, err := m.kept(ctx, st)
 		return func(kind store.Kind, name string) bool { return k[string(kind)+"/"+name] }, err
 	}
 	first, err := keep()
@@ -87,7 +87,7 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 }
 
 // kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX".
-func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
+func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, error) {
 	keep := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(st.Path("roots-v1"), "*.json"))
 	if err != nil {
@@ -106,7 +106,7 @@ func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 		keepLayers(keep, r.Layers)
 		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
 		if r.Made {
-			m.keepMade(keep, r)
+			m.keepMade(ctx, keep, r)
 		}
 	}
 	// What a kept sandbox was made on is the lower half of it, whatever became of its project.

@@ -94,13 +94,13 @@ func TestRootNotedDuringGC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, a := st.Layer("aa")
-	_, b := st.Layer("bb")
+	_, a := st.Layer(t.Context(), "aa")
+	_, b := st.Layer(t.Context(), "bb")
 	if a || !b {
 		t.Errorf("aa is there: %v, bb: %v", a, b)
 	}
 	_, err = st.GC(context.Background(), none, store.GCOptions{Again: func() (store.Keep, error) { return nil, errors.New("unreadable") }})
-	if _, b := st.Layer("bb"); err == nil || !b {
+	if _, b := st.Layer(t.Context(), "bb"); err == nil || !b {
 		t.Errorf("%v; bb is there: %v", err, b)
 	}
 }

@@ -82,7 +82,7 @@ func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox
 		if err != nil {
 			return nil, err
 		}
-		g, err := m.Outgoing(args[0])
+		g, err := m.Outgoing(cmd.Context(), args[0])
 		if err != nil || o.Name == "" {
 			return g, err
 		}

@@ -33,7 +33,7 @@ func (g *storeGetter) Blob(ctx context.Context, sha256 string, size int64, urls 
 	if err != nil {
 		return nil, err
 	}
-	if !g.s.HasBlob(d, size) {
+	if !g.s.HasBlob(ctx, d, size) {
 		sources := make([]fetch.Source, len(urls))
 		for i, u := range urls {
 			sources[i] = fetch.Source{URL: u}
@@ -45,7 +45,7 @@ func (g *storeGetter) Blob(ctx context.Context, sha256 string, size int64, urls 
 			return nil, notFound(err)
 		}
 	}
-	return g.s.OpenBlob(d)
+	return g.s.OpenBlob(ctx, d)
 }
 
 // notFound makes a missing file recognisable without package fetch.

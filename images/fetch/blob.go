@@ -25,7 +25,7 @@ type Job struct {
 // fetched is continued. Errors: [ErrNotFound], *[HashError], *[SizeError], *[StatusError] and those
 // of the network and the disk, with the name. After wrong content nothing is kept.
 func (c *Client) Blob(ctx context.Context, s *store.Store, d store.Digest, size int64, sources []Source, name string, report progress.Report) error {
-	if s.HasBlob(d, size) {
+	if s.HasBlob(ctx, d, size) {
 		report.Do("fetch", name, max(size, 0), max(size, 0))
 		return nil
 	}
@@ -50,7 +50,7 @@ func (c *Client) Blob(ctx context.Context, s *store.Store, d store.Digest, size 
 
 // fill brings what the partial blob lacks, or all of it. After wrong content nothing is left.
 func (c *Client) fill(ctx context.Context, s *store.Store, j Job, report progress.Report, resume bool) (joined bool, err error) {
-	w, err := s.NewBlobContext(ctx, j.Digest, j.Size)
+	w, err := s.NewBlob(ctx, j.Digest, j.Size)
 	if errors.Is(err, store.ErrExists) {
 		return false, nil
 	}

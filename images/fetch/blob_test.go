@@ -96,7 +96,7 @@ func TestPartialOfAnEarlierRun(t *testing.T) {
 	for _, good := range []bool{true, false} {
 		t.Run(fmt.Sprint("good ", good), func(t *testing.T) {
 			s, st := newServer(t, data), testStore(t)
-			w, err := st.NewBlob(store.DigestOf(data), int64(len(data)))
+			w, err := st.NewBlob(t.Context(), store.DigestOf(data), int64(len(data)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -281,7 +281,7 @@ func TestBlobsInParallel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, j := range jobs {
-		if !st.HasBlob(j.Digest, j.Size) {
+		if !st.HasBlob(t.Context(), j.Digest, j.Size) {
 			t.Errorf("no %s", j.Name)
 		}
 	}
@@ -298,7 +298,7 @@ func TestBlobsInParallel(t *testing.T) {
 func TestChainIsAskedFirst(t *testing.T) {
 	data := content(1000)
 	shared := testStore(t)
-	if _, _, err := shared.PutBlob(bytes.NewReader(data), ""); err != nil {
+	if _, _, err := shared.PutBlob(t.Context(), bytes.NewReader(data), ""); err != nil {
 		t.Fatal(err)
 	}
 	st, err := store.Open(t.TempDir(), store.Options{Chain: []string{shared.Dir()}})

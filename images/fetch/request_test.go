@@ -141,7 +141,7 @@ func TestTrickle(t *testing.T) {
 		s.noRange = true
 		d := store.DigestOf(data)
 		if resumed {
-			w, err := st.NewBlob(d, int64(len(data)))
+			w, err := st.NewBlob(t.Context(), d, int64(len(data)))
 			if err != nil {
 				t.Fatal(err)
 			}

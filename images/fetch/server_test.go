@@ -134,10 +134,10 @@ func (s *server) blob(t *testing.T, c *Client, st *store.Store) error {
 	t.Helper()
 	d := store.DigestOf(s.data)
 	err := c.Blob(t.Context(), st, d, int64(len(s.data)), s.src(), "file", nil)
-	if err == nil && !st.HasBlob(d, int64(len(s.data))) {
+	if err == nil && !st.HasBlob(t.Context(), d, int64(len(s.data))) {
 		t.Fatal("no error and no blob")
 	}
-	if err != nil && st.HasBlob(d, -1) {
+	if err != nil && st.HasBlob(t.Context(), d, -1) {
 		t.Fatalf("error and a blob: %v", err)
 	}
 	return err

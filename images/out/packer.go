@@ -28,8 +28,8 @@ var errDamaged = errors.New("damaged blob in the store")
 
 // stream writes the blob of l to w, from the first place that has it. reset takes back what was written.
 func (p *Packer) stream(ctx context.Context, l Layer, w io.Writer, reset func() error) (Descriptor, error) {
-	if sl, ok := p.o.Store.Layer(l.Name); ok && l.Digest == "" && sl.DiffID != "" && (l.DiffID == "" || l.DiffID == sl.DiffID) {
-		if d := sl.Packed(); d != "" && p.o.Store.HasBlob(d, -1) {
+	if sl, ok := p.o.Store.Layer(ctx, l.Name); ok && l.Digest == "" && sl.DiffID != "" && (l.DiffID == "" || l.DiffID == sl.DiffID) {
+		if d := sl.Packed(); d != "" && p.o.Store.HasBlob(ctx, d, -1) {
 			was := l
 			was.Digest, was.DiffID, was.Size, was.MediaType = d, sl.DiffID, -1, typeGzip
 			if d, err := p.cached(ctx, was, w); err == nil {
@@ -63,7 +63,7 @@ func (p *Packer) stream(ctx context.Context, l Layer, w io.Writer, reset func() 
 // its error if there is none.
 func (p *Packer) cached(ctx context.Context, l Layer, w io.Writer) (Descriptor, error) {
 	d := Descriptor{MediaType: mediaType(l.MediaType), Digest: l.Digest, DiffID: l.DiffID}
-	if !p.o.Store.HasBlob(l.Digest, l.Size) {
+	if !p.o.Store.HasBlob(ctx, l.Digest, l.Size) {
 		err := p.fetch(ctx, l)
 		if ctx.Err() != nil {
 			return d, ctx.Err()
@@ -72,7 +72,7 @@ func (p *Packer) cached(ctx context.Context, l Layer, w io.Writer) (Descriptor, 
 			return d, errors.Join(store.ErrNotFound, err)
 		}
 	}
-	f, err := p.o.Store.OpenBlob(l.Digest)
+	f, err := p.o.Store.OpenBlob(ctx, l.Digest)
 	if err != nil {
 		return d, err
 	}
@@ -103,7 +103,7 @@ type onlyReader struct{ io.Reader }
 // pack makes the blob anew: the tar that came, put together again, or the canonical one of what was built
 // here, compressed by the frozen encoder. A tar that came without compression leaves without it.
 func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, error) {
-	sl, ok := p.o.Store.Layer(l.Name)
+	sl, ok := p.o.Store.Layer(ctx, l.Name)
 	if l.Tree != "" {
 		sl = store.Layer{FS: l.Tree}
 	} else if !ok {
@@ -171,24 +171,24 @@ func writeTar(ctx context.Context, w io.Writer, sl store.Layer, l Layer) error {
 
 // Blob brings the blob of l into the store, if it is not there.
 func (p *Packer) Blob(ctx context.Context, l Layer) (Descriptor, error) {
-	if l.Digest != "" && p.o.Store.HasBlob(l.Digest, l.Size) {
-		return p.there(l, l.Digest, mediaType(l.MediaType))
+	if l.Digest != "" && p.o.Store.HasBlob(ctx, l.Digest, l.Size) {
+		return p.there(ctx, l, l.Digest, mediaType(l.MediaType))
 	}
-	if sl, ok := p.o.Store.Layer(l.Name); ok && l.Digest == "" {
-		if d := sl.Packed(); d != "" && sl.DiffID != "" && p.o.Store.HasBlob(d, -1) {
+	if sl, ok := p.o.Store.Layer(ctx, l.Name); ok && l.Digest == "" {
+		if d := sl.Packed(); d != "" && sl.DiffID != "" && p.o.Store.HasBlob(ctx, d, -1) {
 			l.DiffID = sl.DiffID
-			return p.there(l, d, typeGzip)
+			return p.there(ctx, l, d, typeGzip)
 		}
 	}
 	if l.Digest != "" {
 		if err := p.fetch(ctx, l); err == nil {
-			return p.there(l, l.Digest, mediaType(l.MediaType))
+			return p.there(ctx, l, l.Digest, mediaType(l.MediaType))
 		} else if ctx.Err() != nil {
 			return Descriptor{}, ctx.Err()
 		}
 	}
 	var d Descriptor
-	_, _, err := p.o.Store.MakeBlob(func(w io.Writer) (err error) {
+	_, _, err := p.o.Store.MakeBlob(ctx, func(w io.Writer) (err error) {
 		d, err = p.pack(ctx, l, w)
 		return err
 	})
@@ -196,9 +196,9 @@ func (p *Packer) Blob(ctx context.Context, l Layer) (Descriptor, error) {
 }
 
 // there describes a blob of the store.
-func (p *Packer) there(l Layer, digest store.Digest, mediaType string) (Descriptor, error) {
+func (p *Packer) there(ctx context.Context, l Layer, digest store.Digest, mediaType string) (Descriptor, error) {
 	d := Descriptor{MediaType: mediaType, Digest: digest, DiffID: l.DiffID}
-	f, err := p.o.Store.OpenBlob(digest)
+	f, err := p.o.Store.OpenBlob(ctx, digest)
 	if err != nil {
 		return d, err
 	}

@@ -40,19 +40,19 @@ func (p *Packer) Upload(ctx context.Context, im Image) (registry.Upload, Result,
 
 // describe is what l leaves as. Only of what came from a registry this is known without having the blob.
 func (p *Packer) describe(ctx context.Context, l Layer) (Descriptor, error) {
-	if l.Digest != "" && l.Size >= 0 && l.From != "" && !p.o.Store.HasBlob(l.Digest, l.Size) && p.o.Refetch != nil && p.o.Refetch(l) {
+	if l.Digest != "" && l.Size >= 0 && l.From != "" && !p.o.Store.HasBlob(ctx, l.Digest, l.Size) && p.o.Refetch != nil && p.o.Refetch(l) {
 		return Descriptor{MediaType: mediaType(l.MediaType), Digest: l.Digest, Size: l.Size, DiffID: l.DiffID}, nil
 	}
 	return p.Blob(ctx, l)
 }
 
 func (p *Packer) open(ctx context.Context, l Layer, d store.Digest) (io.ReadCloser, error) {
-	if !p.o.Store.HasBlob(d, -1) {
+	if !p.o.Store.HasBlob(ctx, d, -1) {
 		if err := p.fetch(ctx, l); err != nil {
 			return nil, err
 		}
 	}
-	f, err := p.o.Store.OpenBlob(d)
+	f, err := p.o.Store.OpenBlob(ctx, d)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,20 +14,23 @@ import (
 // emptyDigest is that of no bytes.
 const emptyDigest Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// HasBlob says whether a store of the chain has d. size is what d must have, or -1 if it is not known:
-// a file of another size is damaged, counts as missing, and is removed if it is ours.
-func (s *Store) HasBlob(d Digest, size int64) bool {
-	s.leaseQuietly(KindBlob, d.Hex())
+// HasBlob says whether a store of the chain has d, and leases it. size is what d must have, or -1 if it is
+// not known: a file of another size is damaged, counts as missing, and is removed if it is ours.
+func (s *Store) HasBlob(ctx context.Context, d Digest, size int64) bool {
+	s.leaseQuietly(ctx, KindBlob, d.Hex())
 	_, err := s.findBlob(d, size)
 	return err == nil
 }
 
-// BlobPath is where d lies, for binding it into a sandbox; ErrNotFound.
-func (s *Store) BlobPath(d Digest) (string, error) { return s.findBlob(d, -1) }
+// BlobPath is where d lies, for binding it into a sandbox, and leases it; ErrNotFound.
+func (s *Store) BlobPath(ctx context.Context, d Digest) (string, error) {
+	s.leaseQuietly(ctx, KindBlob, d.Hex())
+	return s.findBlob(d, -1)
+}
 
-// OpenBlob opens d for reading; ErrNotFound. It does not hash again: see [Store.Verify].
-func (s *Store) OpenBlob(d Digest) (*os.File, error) {
-	p, err := s.findBlob(d, -1)
+// OpenBlob opens d for reading, and leases it; ErrNotFound. It does not hash again: see [Store.Verify].
+func (s *Store) OpenBlob(ctx context.Context, d Digest) (*os.File, error) {
+	p, err := s.BlobPath(ctx, d)
 	if err != nil {
 		return nil, err
 	}

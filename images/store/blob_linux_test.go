@@ -15,7 +15,7 @@ import (
 
 func begin(t *testing.T, s *Store, d Digest, size int64) *BlobWriter {
 	t.Helper()
-	w, err := s.NewBlob(d, size)
+	w, err := s.NewBlob(context.Background(), d, size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestWriterResumes(t *testing.T) {
 			w := begin(t, s, d, size)
 			write(t, w, text[:4])
 			w.Close()
-			if s.HasBlob(d, -1) {
+			if s.HasBlob(context.Background(), d, -1) {
 				t.Fatal("half a blob is visible")
 			}
 			w = begin(t, s, d, size)
@@ -57,7 +57,7 @@ func TestWriterResumes(t *testing.T) {
 			if err := w.Commit(); err != nil {
 				t.Errorf("a second commit: %v", err)
 			}
-			f, err := s.OpenBlob(d)
+			f, err := s.OpenBlob(context.Background(), d)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestWriterResumes(t *testing.T) {
 			if fi, _ := f.Stat(); fi.Mode() != 0o444 {
 				t.Errorf("mode %v", fi.Mode())
 			}
-			if _, err := s.NewBlob(d, size); !errors.Is(err, ErrExists) {
+			if _, err := s.NewBlob(context.Background(), d, size); !errors.Is(err, ErrExists) {
 				t.Errorf("once more: %v", err)
 			}
 			if l := left(t, s); len(l) > 0 {
@@ -94,7 +94,7 @@ func TestWriterStartsOver(t *testing.T) {
 		if w.Offset() > 0 {
 			write(t, w, text[w.Offset():])
 			var de *DigestError
-			if err := w.Commit(); !errors.As(err, &de) || s.HasBlob(d, -1) {
+			if err := w.Commit(); !errors.As(err, &de) || s.HasBlob(context.Background(), d, -1) {
 				t.Fatalf("garbage was committed: %v", err)
 			}
 			w = begin(t, s, d, int64(len(text)))
@@ -110,7 +110,7 @@ func TestWriterStartsOver(t *testing.T) {
 		if err := w.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.RemoveBlob(d); err != nil || s.HasBlob(d, -1) {
+		if err := s.RemoveBlob(d); err != nil || s.HasBlob(context.Background(), d, -1) {
 			t.Fatalf("removed: %v", err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestWrongContent(t *testing.T) {
 	if err := w.Commit(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.PutBlob(strings.NewReader("x"), d); err == nil {
+	if _, _, err := s.PutBlob(context.Background(), strings.NewReader("x"), d); err == nil {
 		t.Error("PutBlob believed a wrong digest")
 	}
 }
@@ -141,7 +141,7 @@ func TestWrongContent(t *testing.T) {
 func TestEmptyBlob(t *testing.T) {
 	s := open(t, Options{})
 	d := put(t, s, "")
-	if d != emptyDigest || !s.HasBlob(d, 0) || !s.HasBlob(d, -1) {
+	if d != emptyDigest || !s.HasBlob(context.Background(), d, 0) || !s.HasBlob(context.Background(), d, -1) {
 		t.Errorf("%s is not there", d)
 	}
 }
@@ -157,7 +157,7 @@ func TestDamagedBlobIsAMiss(t *testing.T) {
 		"folder": func(p string) error { return os.Mkdir(p, 0o755) },
 	} {
 		d := put(t, s, "short of it "+name)
-		path, err := s.BlobPath(d)
+		path, err := s.BlobPath(context.Background(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestDamagedBlobIsAMiss(t *testing.T) {
 		if err := damage(path); err != nil {
 			t.Fatal(err)
 		}
-		if s.HasBlob(d, int64(len("short of it "+name))) {
+		if s.HasBlob(context.Background(), d, int64(len("short of it "+name))) {
 			t.Errorf("%s: it is believed", name)
 		}
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
@@ -183,10 +183,10 @@ func TestDigests(t *testing.T) {
 		if _, err := ParseDigest(bad); err == nil {
 			t.Errorf("parsed %q", bad)
 		}
-		if _, err := s.NewBlob(Digest(bad), 1); err == nil {
+		if _, err := s.NewBlob(context.Background(), Digest(bad), 1); err == nil {
 			t.Errorf("writes %q", bad)
 		}
-		if _, err := s.OpenBlob(Digest(bad)); err == nil || s.HasBlob(Digest(bad), -1) || s.RemoveBlob(Digest(bad)) == nil {
+		if _, err := s.OpenBlob(context.Background(), Digest(bad)); err == nil || s.HasBlob(context.Background(), Digest(bad), -1) || s.RemoveBlob(Digest(bad)) == nil {
 			t.Errorf("uses %q", bad)
 		}
 	}
@@ -207,13 +207,13 @@ func TestBlobOfAnotherProcess(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := s.NewBlobContext(ctx, d, -1); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.NewBlob(ctx, d, -1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("while another writes: %v", err)
 	}
 	<-waits
 	got := make(chan *BlobWriter)
 	go func() {
-		w, err := s.NewBlob(d, -1)
+		w, err := s.NewBlob(context.Background(), d, -1)
 		if err != nil {
 			t.Error(err)
 		}
@@ -231,7 +231,7 @@ func TestBlobOfAnotherProcess(t *testing.T) {
 	}
 	// T-6: it is finished while somebody else waits.
 	go func() {
-		_, err := s.NewBlob(d, -1)
+		_, err := s.NewBlob(context.Background(), d, -1)
 		if !errors.Is(err, ErrExists) {
 			t.Errorf("after it was finished: %v", err)
 		}

@@ -26,22 +26,16 @@ type BlobWriter struct {
 	done   bool
 }
 
-// NewBlob begins or resumes to write d, of size bytes (-1 if not known), and waits while another
-// process does; see [Store.NewBlobContext].
-func (s *Store) NewBlob(d Digest, size int64) (*BlobWriter, error) {
-	return s.NewBlobContext(context.Background(), d, size)
-}
-
-// NewBlobContext begins or resumes to write d. Offset tells how much is there already. It waits while
-// another process writes d, and returns ErrExists if d is in the store by then.
-func (s *Store) NewBlobContext(ctx context.Context, d Digest, size int64) (*BlobWriter, error) {
+// NewBlob begins or resumes to write d, of size bytes (-1 if not known). Offset tells how much is there
+// already. It waits while another process writes d, and returns ErrExists if d is in the store by then.
+func (s *Store) NewBlob(ctx context.Context, d Digest, size int64) (*BlobWriter, error) {
 	if d.Hex() == "" {
 		return nil, fmt.Errorf("not a sha256 digest: %q", string(d))
 	}
-	if err := s.leaseNames(KindBlob, d.Hex()); err != nil {
+	if err := s.leaseNames(ctx, KindBlob, d.Hex()); err != nil {
 		return nil, err
 	}
-	if s.HasBlob(d, size) {
+	if s.HasBlob(ctx, d, size) {
 		return nil, ErrExists
 	}
 	w := &BlobWriter{s: s, d: d, size: size, path: s.Path(Partial, d.Hex()), h: sha256.New()}
@@ -52,7 +46,7 @@ func (s *Store) NewBlobContext(ctx context.Context, d Digest, size int64) (*Blob
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", d, err)
 	}
-	if s.HasBlob(d, size) {
+	if s.HasBlob(ctx, d, size) {
 		w.Discard()
 		return nil, ErrExists
 	}
@@ -189,7 +183,7 @@ func (w *BlobWriter) Discard() error {
 }
 
 // PutBlob stores all of r: for small things. want is checked unless it is "".
-func (s *Store) PutBlob(r io.Reader, want Digest) (Digest, int64, error) {
+func (s *Store) PutBlob(ctx context.Context, r io.Reader, want Digest) (Digest, int64, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return "", 0, err
@@ -198,7 +192,7 @@ func (s *Store) PutBlob(r io.Reader, want Digest) (Digest, int64, error) {
 	if want != "" && want != d {
 		return "", 0, &DigestError{Want: want, Got: d}
 	}
-	w, err := s.NewBlob(d, int64(len(b)))
+	w, err := s.NewBlob(ctx, d, int64(len(b)))
 	if errors.Is(err, ErrExists) {
 		return d, int64(len(b)), nil
 	}

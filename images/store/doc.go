@@ -15,8 +15,8 @@
 //     holds nothing but blobs-v1 is a shared download cache.
 //   - A store that cannot be written still serves everything in it; what must write fails with
 //     [ErrReadOnly].
-//   - Something that [Store.GC] would delete is spared while a process has leased it (every Make, New,
-//     Put and Has leases for as long as the Store is open) or uses it ([Store.Use]).
+//   - Something that [Store.GC] would delete is spared while a process has leased it (whatever makes or
+//     finds a blob, a layer or a wheel leases it for as long as the Store is open) or uses it ([Store.Use]).
 //
 // All methods may be called from many goroutines at once. Layers keep the set-user-id bits of their
 // images, so a store that other users can reach belongs on a file system mounted nosuid; [Open] makes

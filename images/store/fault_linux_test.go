@@ -21,7 +21,7 @@ func scenario(s *Store) error {
 	if err := putInParts(s, text); err != nil {
 		return err
 	}
-	config, _, err := s.PutBlob(strings.NewReader("config"), "")
+	config, _, err := s.PutBlob(context.Background(), strings.NewReader("config"), "")
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func scenario(s *Store) error {
 }
 
 func putInParts(s *Store, text string) error {
-	w, err := s.NewBlob(DigestOf([]byte(text)), int64(len(text)))
+	w, err := s.NewBlob(context.Background(), DigestOf([]byte(text)), int64(len(text)))
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -92,7 +92,7 @@ func checkStore(t *testing.T, dir, when string) {
 	if err != nil || len(damage) > 0 {
 		t.Errorf("%s: damage %v, error %v", when, damage, err)
 	}
-	if w, ok := s.Wheel("33334444"); ok {
+	if w, ok := s.Wheel(context.Background(), "33334444"); ok {
 		if b, err := os.ReadFile(w + "/w"); err != nil || string(b) != "wheel" {
 			t.Errorf("%s: the wheel holds %q, %v", when, b, err)
 		}
@@ -114,10 +114,10 @@ func checkDone(t *testing.T, dir, when string) {
 	if l := left(t, s); len(l) > 0 {
 		t.Errorf("%s: left: %v", when, l)
 	}
-	if _, ok := s.Layer(scenarioOld); ok {
+	if _, ok := s.Layer(context.Background(), scenarioOld); ok {
 		t.Errorf("%s: the old layer was not collected", when)
 	}
-	if l, ok := s.Layer("11112222"); !ok || l.DiffID == "" {
+	if l, ok := s.Layer(context.Background(), "11112222"); !ok || l.DiffID == "" {
 		t.Errorf("%s: the layer is missing or has no diffID: %+v", when, l)
 	}
 	if images, err := s.Images(); err != nil || len(images) != 1 {

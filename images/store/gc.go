@@ -63,6 +63,8 @@ func (s *Store) GC(ctx context.Context, keep Keep, o GCOptions) (Freed, error) {
 	if err := s.Close(); err != nil {
 		return Freed{}, err
 	}
+	s.setCollecting(true)
+	defer s.setCollecting(false)
 	all, err := s.candidates()
 	if err != nil {
 		return Freed{}, fmt.Errorf("collect garbage: %w", err)
@@ -84,6 +86,13 @@ func (s *Store) GC(ctx context.Context, keep Keep, o GCOptions) (Freed, error) {
 		return s.dryRun(out, total, o.MaxSize)
 	}
 	return s.collect(ctx, out, total, o)
+}
+
+// setCollecting: what o.Again reads of the store, it reads under the lock that a lease would wait for.
+func (s *Store) setCollecting(on bool) {
+	s.mu.Lock()
+	s.collecting = on
+	s.mu.Unlock()
 }
 
 func (s *Store) candidates() ([]candidate, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,11 +55,11 @@ func TestGCDeletesWhatIsNotKept(t *testing.T) {
 	if f.Layers != 1 || f.Wheels != 1 || f.Blobs != 2 {
 		t.Errorf("%+v", f)
 	}
-	_, la := s.Layer("la")
-	_, lb := s.Layer("lb")
-	_, wa := s.Wheel("wa")
-	_, wb := s.Wheel("wb")
-	if !s.HasBlob(a, 1) || !la || !wa || s.HasBlob(b, 1) || lb || wb {
+	_, la := s.Layer(context.Background(), "la")
+	_, lb := s.Layer(context.Background(), "lb")
+	_, wa := s.Wheel(context.Background(), "wa")
+	_, wb := s.Wheel(context.Background(), "wb")
+	if !s.HasBlob(context.Background(), a, 1) || !la || !wa || s.HasBlob(context.Background(), b, 1) || lb || wb {
 		t.Error("the wrong things are left")
 	}
 	if _, err := os.Stat(s.Path(Layers, "Not Ours")); err != nil {
@@ -114,7 +115,7 @@ func TestGCAsksAgainBeforeDeleting(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	for n, want := range map[string]bool{"used": true, "pulled": true, "free": false} {
-		if _, ok := s.Layer(n); ok != want {
+		if _, ok := s.Layer(context.Background(), n); ok != want {
 			t.Errorf("%s is there: %v", n, ok)
 		}
 	}
@@ -160,7 +161,7 @@ func TestGCLimits(t *testing.T) {
 	if f := collect(t, s, nothingKept, GCOptions{OlderThan: 24 * time.Hour}); f.Layers != 1 {
 		t.Errorf("by age: %+v", f)
 	}
-	if _, ok := s.Layer("old"); ok {
+	if _, ok := s.Layer(context.Background(), "old"); ok {
 		t.Error("the old one is left")
 	}
 	total := Size(s.Path("blobs-v1"), s.Path(Layers), s.Path(Wheels))
@@ -170,7 +171,7 @@ func TestGCLimits(t *testing.T) {
 	if f := collect(t, s, nothingKept, GCOptions{MaxSize: total - 1}); f.Layers != 1 {
 		t.Errorf("by size: %+v", f)
 	}
-	if _, ok := s.Layer("new"); ok {
+	if _, ok := s.Layer(context.Background(), "new"); ok {
 		t.Error("the one that was used last went first")
 	}
 	// A use makes young again.
@@ -208,5 +209,40 @@ func TestSizesCountLinksOnce(t *testing.T) {
 	}
 	if f := collect(t, s, nothingKept, GCOptions{}); f.Layers != 1 || f.Wheels != 1 || f.Bytes < 1<<20 || f.Bytes > 3<<19 {
 		t.Errorf("all names of the file: %+v", f)
+	}
+}
+
+// T-33: whoever waits for a collection that does not get on can be told to end.
+func TestWaitForGCEndsWithContext(t *testing.T) {
+	s := open(t, Options{})
+	d := put(t, s, "x")
+	s.Close()
+	gc, err := lock(context.Background(), s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_EX, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gc.Close()
+	for name, f := range map[string]func(ctx context.Context) error{
+		"find a blob":  func(ctx context.Context) error { s.HasBlob(ctx, d, 1); return ctx.Err() },
+		"find a layer": func(ctx context.Context) error { s.Layer(ctx, "abc"); return ctx.Err() },
+		"open a blob":  func(ctx context.Context) error { s.OpenBlob(ctx, d); return ctx.Err() },
+		"write a blob": func(ctx context.Context) error { _, err := s.NewBlob(ctx, DigestOf([]byte("y")), 1); return err },
+		"make a layer": func(ctx context.Context) error {
+			_, _, err := s.MakeLayer(ctx, "abc", func(string) error { return nil })
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		done := make(chan error, 1)
+		go func() { done <- f(ctx) }()
+		select {
+		case err := <-done:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: it goes on waiting", name)
+		}
 	}
 }

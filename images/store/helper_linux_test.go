@@ -181,14 +181,14 @@ func helper(name string) error {
 		time.Sleep(time.Hour)
 		return nil
 	case "lease":
-		if err := s.leaseNames(KindLayer, j.Name); err != nil {
+		if err := s.leaseNames(context.Background(), KindLayer, j.Name); err != nil {
 			return err
 		}
 		fmt.Println("leased")
 		time.Sleep(time.Hour)
 		return s.Close()
 	case "blob": // begins a blob and holds it
-		w, err := s.NewBlob(DigestOf([]byte(j.Text)), int64(len(j.Text)))
+		w, err := s.NewBlob(context.Background(), DigestOf([]byte(j.Text)), int64(len(j.Text)))
 		if err != nil {
 			return err
 		}

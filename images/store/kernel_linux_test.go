@@ -84,7 +84,7 @@ func fullDisk(dir string) error {
 	}
 	big := strings.Repeat("x", 1<<20)
 	d := DigestOf([]byte(big))
-	_, _, err = s.PutBlob(strings.NewReader(big), "")
+	_, _, err = s.PutBlob(context.Background(), strings.NewReader(big), "")
 	var se *SpaceError
 	if !errors.As(err, &se) || se.Quota || se.Need <= 0 {
 		return fmt.Errorf("a full disk: %w", err)
@@ -92,10 +92,10 @@ func fullDisk(dir string) error {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, "size=4m"); err != nil {
 		return err
 	}
-	if _, _, err := s.PutBlob(strings.NewReader(big), ""); err != nil {
+	if _, _, err := s.PutBlob(context.Background(), strings.NewReader(big), ""); err != nil {
 		return fmt.Errorf("with more room: %w", err)
 	}
-	if !s.HasBlob(d, 1<<20) {
+	if !s.HasBlob(context.Background(), d, 1<<20) {
 		return errors.New("it is not there")
 	}
 	return nil
@@ -144,10 +144,10 @@ func chmodAll(t *testing.T, dir string, off bool) {
 
 // readOnlyUse is done by the helper: on a read-only store of its own, or with one in its chain.
 func readOnlyUse(s *Store, name string, d Digest) error {
-	if !s.HasBlob(d, 5) {
+	if !s.HasBlob(context.Background(), d, 5) {
 		return errors.New("the blob is not seen")
 	}
-	f, err := s.OpenBlob(d)
+	f, err := s.OpenBlob(context.Background(), d)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func readOnlyUse(s *Store, name string, d Digest) error {
 	if b, err := io.ReadAll(f); err != nil || string(b) != "hello" {
 		return fmt.Errorf("blob %q: %w", b, err)
 	}
-	if _, err := s.NewBlob(d, 5); err == nil || !errors.Is(err, ErrExists) && !errors.Is(err, ErrReadOnly) {
+	if _, err := s.NewBlob(context.Background(), d, 5); err == nil || !errors.Is(err, ErrExists) && !errors.Is(err, ErrReadOnly) {
 		return fmt.Errorf("a blob that is there: %w", err)
 	}
 	l, made, err := s.MakeLayer(context.Background(), name, func(string) error { return errors.New("made again") })
@@ -176,7 +176,7 @@ func readOnlyUse(s *Store, name string, d Digest) error {
 	if err := s.SetDiffID(name, d); !errors.Is(err, ErrReadOnly) {
 		return fmt.Errorf("SetDiffID: %w", err)
 	}
-	_, _, err = s.PutBlob(strings.NewReader("new"), "")
+	_, _, err = s.PutBlob(context.Background(), strings.NewReader("new"), "")
 	if len(s.o.Chain) > 0 {
 		return err
 	}
@@ -199,19 +199,19 @@ func TestDownloadCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, Options{Chain: []string{dir}})
-	if !s.HasBlob(d, 6) {
+	if !s.HasBlob(context.Background(), d, 6) {
 		t.Error("not seen")
 	}
-	if p, err := s.BlobPath(d); err != nil || !strings.HasPrefix(p, dir) {
+	if p, err := s.BlobPath(context.Background(), d); err != nil || !strings.HasPrefix(p, dir) {
 		t.Errorf("%s, %v", p, err)
 	}
-	if _, err := s.NewBlob(d, 6); !errors.Is(err, ErrExists) {
+	if _, err := s.NewBlob(context.Background(), d, 6); !errors.Is(err, ErrExists) {
 		t.Errorf("%v", err)
 	}
-	if s.HasBlob(d, 7) {
+	if s.HasBlob(context.Background(), d, 7) {
 		t.Error("a wrong size is believed")
 	}
-	if !s.HasBlob(d, 6) {
+	if !s.HasBlob(context.Background(), d, 6) {
 		t.Error("a chained blob was removed")
 	}
 }
@@ -232,7 +232,7 @@ func TestPaths(t *testing.T) {
 		}
 		d := put(t, s, "x")
 		makeLayer(t, s, "abc", "of abc")
-		if !s.HasBlob(d, 1) {
+		if !s.HasBlob(context.Background(), d, 1) {
 			t.Errorf("%q: not there", name)
 		}
 		if damage, err := s.Verify(context.Background(), VerifyOptions{}); err != nil || len(damage) > 0 {
@@ -266,7 +266,7 @@ func TestFastOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := s.Layer("abc"); !ok {
+	if _, ok := s.Layer(context.Background(), "abc"); !ok {
 		t.Error("a layer is not seen")
 	}
 	if _, err := os.Stat(s.Path(Temp, "stale")); err != nil {
@@ -294,7 +294,7 @@ func BenchmarkOpenFast(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, ok := s.Layer("abc"); !ok {
+		if _, ok := s.Layer(context.Background(), "abc"); !ok {
 			b.Fatal("no layer")
 		}
 	}

@@ -35,9 +35,12 @@ type leaseFile struct {
 // leaseNames adds names to the lease. The name is written before the caller looks whether it exists,
 // and under the shared side of the lock that GC takes for deleting: either the caller finds the thing
 // and GC sees the lease, or GC was first and the caller finds nothing.
-func (s *Store) leaseNames(kind Kind, names ...string) error {
+func (s *Store) leaseNames(ctx context.Context, kind Kind, names ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.collecting {
+		return nil
+	}
 	var lines []string
 	for _, n := range names {
 		line := string(kind) + " " + n
@@ -51,7 +54,7 @@ func (s *Store) leaseNames(kind Kind, names ...string) error {
 	if err := s.beginLease(); err != nil {
 		return err
 	}
-	gc, err := lock(context.Background(), s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_SH, s.waited("gc"))
+	gc, err := lock(ctx, s.Path(Locks, "gc"), os.O_RDWR|os.O_CREATE, syscall.LOCK_SH, s.waited("gc"))
 	if err != nil {
 		return err
 	}
@@ -68,9 +71,13 @@ func (s *Store) leaseNames(kind Kind, names ...string) error {
 	return nil
 }
 
-// leaseQuietly is for readers: on a store that cannot be written nobody deletes either.
-func (s *Store) leaseQuietly(kind Kind, names ...string) {
-	if err := s.leaseNames(kind, names...); err != nil && !errors.Is(err, ErrReadOnly) {
+// leaseQuietly is for readers: on a store that cannot be written nobody deletes either, and one that was opened
+// to be fast has nothing but marks.
+func (s *Store) leaseQuietly(ctx context.Context, kind Kind, names ...string) {
+	if s.o.Fast {
+		return
+	}
+	if err := s.leaseNames(ctx, kind, names...); err != nil && !errors.Is(err, ErrReadOnly) {
 		s.log.Debug("no lease", "names", names, "err", err)
 	}
 }

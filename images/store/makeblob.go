@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"io"
 	"os"
@@ -9,7 +10,7 @@ import (
 
 // MakeBlob stores what fill writes, of any size, under its digest. It is for blobs whose digest is only
 // known at their end; nothing of one that fails stays.
-func (s *Store) MakeBlob(fill func(w io.Writer) error) (Digest, int64, error) {
+func (s *Store) MakeBlob(ctx context.Context, fill func(w io.Writer) error) (Digest, int64, error) {
 	t, err := s.tempFile("blob")
 	if err != nil {
 		return "", 0, err
@@ -25,10 +26,10 @@ func (s *Store) MakeBlob(fill func(w io.Writer) error) (Digest, int64, error) {
 		return "", 0, err
 	}
 	d := FromSum(h.Sum(nil))
-	if err := s.leaseNames(KindBlob, d.Hex()); err != nil {
+	if err := s.leaseNames(ctx, KindBlob, d.Hex()); err != nil {
 		return "", 0, err
 	}
-	if s.HasBlob(d, b.n) {
+	if s.HasBlob(ctx, d, b.n) {
 		return d, b.n, nil
 	}
 	final := s.Path(Blobs, d.Hex())

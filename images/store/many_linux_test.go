@@ -126,7 +126,7 @@ func runOne(s *Store, name string) error {
 		return err
 	}
 	defer release()
-	l, ok := s.Layer(name)
+	l, ok := s.Layer(context.Background(), name)
 	if !ok {
 		return errors.New("a layer in use is gone")
 	}

@@ -55,8 +55,9 @@ type Store struct {
 	o   Options
 	log *slog.Logger
 
-	mu    sync.Mutex
-	lease *leaseFile
+	mu         sync.Mutex
+	lease      *leaseFile
+	collecting bool // by GC: nothing is leased
 }
 
 // Open opens the store in dir and makes it if it is not there. The error is a *FilesystemError where
@@ -69,7 +70,7 @@ type Store struct {
 //     cleaned by hand: what a dead process left half done is removed by the next Open, or continued.
 //   - Any number of processes of one machine may pull, build, run, collect and list at once, each with a Store of
 //     its own or sharing one. Locks are flocks on open files: they die with their process, and no clock is asked.
-//   - What a process has leased (each Has, New, Put and Make does) or marked as used ([Store.Use]) is not
+//   - What a process has leased (whatever finds or makes something does) or marked as used ([Store.Use]) is not
 //     collected, however the collection was begun.
 //   - A write that fails for want of room is a *[SpaceError], one that is not allowed [ErrReadOnly]; the same
 //     call works when the reason is gone.

@@ -20,7 +20,7 @@ func open(t *testing.T, o Options) *Store {
 
 func put(t *testing.T, s *Store, content string) Digest {
 	t.Helper()
-	d, _, err := s.PutBlob(strings.NewReader(content), "")
+	d, _, err := s.PutBlob(context.Background(), strings.NewReader(content), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +42,12 @@ func makeLayer(t *testing.T, s *Store, name, content string) Layer {
 func TestBlobAndLayerComeBack(t *testing.T) {
 	s := open(t, Options{})
 	d := put(t, s, "hello")
-	f, err := s.OpenBlob(d)
+	f, err := s.OpenBlob(context.Background(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	if _, err := s.OpenBlob(DigestOf([]byte("other"))); !errors.Is(err, ErrNotFound) || !errors.Is(err, os.ErrNotExist) {
+	if _, err := s.OpenBlob(context.Background(), DigestOf([]byte("other"))); !errors.Is(err, ErrNotFound) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing blob: %v", err)
 	}
 	l := makeLayer(t, s, "abc", "x")
@@ -57,7 +57,7 @@ func TestBlobAndLayerComeBack(t *testing.T) {
 	if err := s.SetDiffID("abc", d); err != nil {
 		t.Fatal(err)
 	}
-	if again, ok := s.Layer("abc"); !ok || again.DiffID != d {
+	if again, ok := s.Layer(context.Background(), "abc"); !ok || again.DiffID != d {
 		t.Errorf("found %v, diffID %s", ok, again.DiffID)
 	}
 	if left, _ := os.ReadDir(s.Path(Temp)); len(left) > 0 {

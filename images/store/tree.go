@@ -24,9 +24,11 @@ const (
 	filesLink  = "files"
 )
 
-// Layer finds a finished layer; two system calls where there is no chain.
-func (s *Store) Layer(name string) (Layer, bool) {
-	dir, ok := s.findTree(Layers, name)
+// Layer finds a finished layer, and leases it: it stays as long as this Store is open, whatever gc does
+// meanwhile.
+func (s *Store) Layer(ctx context.Context, name string) (Layer, bool) {
+	s.leaseQuietly(ctx, KindLayer, name)
+	dir, ok := s.findTree(KindLayer, name)
 	if !ok {
 		return Layer{}, false
 	}
@@ -54,7 +56,7 @@ func (l Layer) Files() Digest {
 // If fill fails its folder is removed, its error comes back as it is, and the next waiter tries.
 func (s *Store) MakeLayer(ctx context.Context, name string, fill func(dir string) error) (l Layer, made bool, err error) {
 	filling := false
-	dir, made, err := s.makeTree(ctx, Layers, KindLayer, name, func(dir string) error {
+	dir, made, err := s.makeTree(ctx, KindLayer, name, func(dir string) error {
 		for _, sub := range []string{"fs", "tar"} {
 			p := filepath.Join(dir, sub)
 			// Chmod, for the umask: this is the root folder of a container.
@@ -76,12 +78,15 @@ func (s *Store) MakeLayer(ctx context.Context, name string, fill func(dir string
 	return layerAt(name, dir), made, nil
 }
 
-// Wheel finds an unpacked wheel by the sha256 (hex) of its file.
-func (s *Store) Wheel(sha string) (dir string, ok bool) { return s.findTree(Wheels, sha) }
+// Wheel finds an unpacked wheel by the sha256 (hex) of its file, and leases it.
+func (s *Store) Wheel(ctx context.Context, sha string) (dir string, ok bool) {
+	s.leaseQuietly(ctx, KindWheel, sha)
+	return s.findTree(KindWheel, sha)
+}
 
 // MakeWheel is [Store.MakeLayer] for wheels; fill gets an empty folder.
 func (s *Store) MakeWheel(ctx context.Context, sha string, fill func(dir string) error) (dir string, made bool, err error) {
-	dir, made, err = s.makeTree(ctx, Wheels, KindWheel, sha, fill)
+	dir, made, err = s.makeTree(ctx, KindWheel, sha, fill)
 	if err != nil {
 		err = fmt.Errorf("wheel %s: %w", short(sha), err)
 	}
@@ -90,25 +95,34 @@ func (s *Store) MakeWheel(ctx context.Context, sha string, fill func(dir string)
 
 func short(name string) string { return name[:min(12, len(name))] }
 
-func (s *Store) findTree(folder, name string) (string, bool) {
+// treeFolder is where things of a kind lie.
+func treeFolder(kind Kind) string {
+	if kind == KindWheel {
+		return Wheels
+	}
+	return Layers
+}
+
+// findTree finds a folder that is whole.
+func (s *Store) findTree(kind Kind, name string) (string, bool) {
 	if checkName(name) != nil {
 		return "", false
 	}
 	for dir := range s.each {
-		p := dir + "/" + folder + "/" + name
-		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
+		p := dir + "/" + treeFolder(kind) + "/" + name
+		if fi, err := os.Lstat(p); err == nil && fi.IsDir() && whole(kind, p) {
 			return p, true
 		}
 	}
 	return "", false
 }
 
-func (s *Store) makeTree(ctx context.Context, folder string, kind Kind, name string, fill func(dir string) error) (string, bool, error) {
+func (s *Store) makeTree(ctx context.Context, kind Kind, name string, fill func(dir string) error) (string, bool, error) {
 	if err := checkName(name); err != nil {
 		return "", false, err
 	}
-	s.leaseQuietly(kind, name)
-	if p, ok := s.findTree(folder, name); ok {
+	s.leaseQuietly(ctx, kind, name)
+	if p, ok := s.findTree(kind, name); ok {
 		return p, false, nil
 	}
 	l, err := s.lockName(ctx, string(kind)+"."+name, string(kind)+" "+name)
@@ -116,8 +130,12 @@ func (s *Store) makeTree(ctx context.Context, folder string, kind Kind, name str
 		return "", false, err
 	}
 	defer l.release()
-	if p, ok := s.findTree(folder, name); ok {
+	if p, ok := s.findTree(kind, name); ok {
 		return p, false, nil
+	}
+	final := s.Path(treeFolder(kind), name)
+	if err := s.makeWay(candidate{kind: kind, name: name, path: final}); err != nil {
+		return "", false, err
 	}
 	t, err := s.tempDir(string(kind) + "-" + name)
 	if err != nil {
@@ -136,7 +154,9 @@ func (s *Store) makeTree(ctx context.Context, folder string, kind Kind, name str
 	if err := ctx.Err(); err != nil {
 		return "", false, err
 	}
-	final := s.Path(folder, name)
+	if err := s.noteWhole(kind, t.path); err != nil {
+		return "", false, err
+	}
 	if err := s.finish(t.path, final); err != nil {
 		return "", false, err
 	}
@@ -189,7 +209,7 @@ func (s *Store) setLink(name, link string, d Digest) error {
 		return nil
 	}
 	if _, err := os.Lstat(dir); err != nil {
-		if _, ok := s.Layer(name); ok {
+		if _, ok := s.findTree(KindLayer, name); ok {
 			return fmt.Errorf("layer %s is in a chained store: %w", short(name), ErrReadOnly)
 		}
 		return fmt.Errorf("layer %s: %w", short(name), ErrNotFound)

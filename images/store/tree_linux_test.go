@@ -58,7 +58,7 @@ func TestMakerFails(t *testing.T) {
 	if !errors.Is(err, bad) {
 		t.Errorf("error %v", err)
 	}
-	if _, ok := s.Layer("abc"); ok || len(left(t, s)) > 0 {
+	if _, ok := s.Layer(context.Background(), "abc"); ok || len(left(t, s)) > 0 {
 		t.Errorf("something is left: %v", left(t, s))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -75,7 +75,7 @@ func TestNamesAreNoPaths(t *testing.T) {
 		if _, _, err := s.MakeLayer(context.Background(), n, func(string) error { return nil }); err == nil {
 			t.Errorf("made %q", n)
 		}
-		if _, ok := s.Layer(n); ok {
+		if _, ok := s.Layer(context.Background(), n); ok {
 			t.Errorf("found %q", n)
 		}
 		if s.SetDiffID(n, DigestOf(nil)) == nil || s.RemoveLayer(n) == nil {
@@ -98,7 +98,7 @@ func TestFacts(t *testing.T) {
 		if err := errors.Join(s.SetDiffID("abc", d), s.SetFiles("abc", d)); err != nil {
 			t.Fatal(err)
 		}
-		if l, _ := s.Layer("abc"); l.DiffID != d || l.Files() != d {
+		if l, _ := s.Layer(context.Background(), "abc"); l.DiffID != d || l.Files() != d {
 			t.Errorf("%+v, files %s", l, l.Files())
 		}
 	}
@@ -182,7 +182,7 @@ func TestVerify(t *testing.T) {
 	if d := verify(); d != "" {
 		t.Fatalf("a good store: %s", d)
 	}
-	p, _ := s.BlobPath(bad)
+	p, _ := s.BlobPath(context.Background(), bad)
 	os.Chmod(p, 0o644)
 	os.WriteFile(p, []byte("Bad"), 0o644)
 	os.WriteFile(s.Path(Layers, "def", "fs", "file"), []byte("x"), 0o644)
@@ -197,7 +197,7 @@ func TestVerify(t *testing.T) {
 	if d := verify(); d != "" {
 		t.Errorf("after the repair: %s", d)
 	}
-	if !s.HasBlob(good, 4) {
+	if !s.HasBlob(context.Background(), good, 4) {
 		t.Error("the good one is gone")
 	}
 }

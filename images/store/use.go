@@ -61,7 +61,7 @@ func closeAll(fds []int) {
 
 // mark is ErrNotFound where the layer is in no store of the chain, or was taken away meanwhile.
 func (s *Store) mark(name string) (int, error) {
-	dir, ok := s.findTree(Layers, name)
+	dir, ok := s.findTree(KindLayer, name)
 	if !ok {
 		return -1, ErrNotFound
 	}

@@ -142,9 +142,15 @@ func (s *Store) verifyLayer(ctx context.Context, name, dir string, check func(co
 	if err := checkName(name); err != nil {
 		return err
 	}
+	if fi, err := os.Lstat(dir); err != nil || !fi.IsDir() {
+		return errors.Join(errors.New("not a folder"), err)
+	}
+	if !whole(KindLayer, dir) {
+		return errors.New("it is not as its maker left it: something is gone or was cut short")
+	}
 	release, err := s.Use(name)
 	if errors.Is(err, ErrNotFound) {
-		return errors.New("not a folder")
+		return errors.New("it has been taken away")
 	}
 	if err != nil {
 		return err

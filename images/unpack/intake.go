@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/4cc2e759/sandbox/images/fetch"
@@ -33,11 +34,11 @@ type intake struct {
 }
 
 // intake chooses where the bytes come from: the blob store, a partial blob and then open, or open
-// alone.
+// alone. A blob that goes away between two looks counts as one that was never there.
 func (j *job) intake(ctx context.Context) (*intake, error) {
 	in := &intake{ctx: ctx, name: j.name, digest: j.l.Digest, size: j.l.Size, report: j.o.Report}
-	if j.st.HasBlob(j.l.Digest, j.l.Size) {
-		return in, in.fromStore(j.st)
+	if ok, err := in.fromStore(j.st); ok || err != nil {
+		return in, err
 	}
 	if j.open == nil {
 		return nil, fmt.Errorf("%s: %w", j.name, store.ErrNotFound)
@@ -47,28 +48,40 @@ func (j *job) intake(ctx context.Context) (*intake, error) {
 		in.h = sha256.New()
 		return in, nil
 	}
-	w, err := j.st.NewBlobContext(ctx, j.l.Digest, j.l.Size)
-	if errors.Is(err, store.ErrExists) {
-		return in, in.fromStore(j.st)
+	for {
+		w, err := j.st.NewBlob(ctx, j.l.Digest, j.l.Size)
+		if errors.Is(err, store.ErrExists) { // somebody else has brought it meanwhile
+			if ok, err := in.fromStore(j.st); ok || err != nil {
+				return in, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", j.name, err)
+		}
+		in.w, in.done = w, append(in.done, w)
+		if n := w.Offset(); n > 0 {
+			in.disk = io.NewSectionReader(w, 0, n)
+		}
+		return in, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.name, err)
-	}
-	in.w, in.done = w, append(in.done, w)
-	if n := w.Offset(); n > 0 {
-		in.disk = io.NewSectionReader(w, 0, n)
-	}
-	return in, nil
 }
 
-func (in *intake) fromStore(st *store.Store) error {
-	f, err := st.OpenBlob(in.digest)
+// fromStore takes the blob that st has; false where it has none.
+func (in *intake) fromStore(st *store.Store) (bool, error) {
+	if !st.HasBlob(in.ctx, in.digest, in.size) {
+		return false, nil
+	}
+	f, err := st.OpenBlob(in.ctx, in.digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", in.name, err)
+		return false, fmt.Errorf("%s: %w", in.name, err)
 	}
 	in.disk, in.h, in.open = f, sha256.New(), nil
 	in.done = append(in.done, f)
-	return nil
+	return true, nil
 }
 
 // Read is called from one goroutine, the first stage's. What lies on the disk ends with the context, as

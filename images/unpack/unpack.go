@@ -51,7 +51,7 @@ type Open func(ctx context.Context, offset int64) (Body, error)
 // is what errors and progress call it.
 func Layer(ctx context.Context, st *store.Store, l oci.Layer, name string, open Open, o Options) (store.Layer, error) {
 	key := l.DiffID.Hex()
-	if have, ok := st.Layer(key); ok {
+	if have, ok := st.Layer(ctx, key); ok {
 		return have, nil
 	}
 	if o.Log == nil {

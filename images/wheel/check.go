@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/4cc2e759/sandbox/images/store"
 )
 
 // Check reads an unpacked wheel again and compares it with its own list of files, which holds what the wheel
@@ -21,7 +23,7 @@ func Check(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	listed := map[string]bool{"files": true}
+	listed := map[string]bool{"files": true, store.WholeLink: true}
 	version := ""
 	var b bytes.Buffer
 	for _, f := range files {

@@ -25,22 +25,22 @@ func (p Pin) Digest() (store.Digest, error) {
 }
 
 // have says whether s can give the pin without a network: unpacked, or as a file.
-func have(s *store.Store, p Pin, d store.Digest) bool {
-	if _, ok := s.Wheel(p.SHA256); ok {
+func have(ctx context.Context, s *store.Store, p Pin, d store.Digest) bool {
+	if _, ok := s.Wheel(ctx, p.SHA256); ok {
 		return true
 	}
-	return s.HasBlob(d, p.Size)
+	return s.HasBlob(ctx, d, p.Size)
 }
 
 // Missing lists the pins that s has neither unpacked nor as a file.
-func Missing(s *store.Store, pins []Pin) ([]Pin, error) {
+func Missing(ctx context.Context, s *store.Store, pins []Pin) ([]Pin, error) {
 	var out []Pin
 	for _, p := range pins {
 		d, err := p.Digest()
 		if err != nil {
 			return nil, err
 		}
-		if !have(s, p, d) {
+		if !have(ctx, s, p, d) {
 			out = append(out, p)
 		}
 	}
@@ -52,7 +52,7 @@ func Missing(s *store.Store, pins []Pin) ([]Pin, error) {
 // stands for. Everything is verified by size and sha256. Errors: as [Client.Find] and
 // [fetch.Client.Blob] have them.
 func Fetch(ctx context.Context, c *fetch.Client, s *store.Store, set Set, pins []Pin, report progress.Report) error {
-	missing, err := Missing(s, pins)
+	missing, err := Missing(ctx, s, pins)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -100,7 +100,7 @@ func locate(ctx context.Context, c *Client, s *store.Store, set Set, p Pin) (fet
 		return job, err
 	}
 	defer r.Close()
-	_, _, err = s.PutBlob(r, d)
+	_, _, err = s.PutBlob(ctx, r, d)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", p.File, err)
 	}
@@ -134,7 +134,7 @@ func prepare(ctx context.Context, s *store.Store, p Pin, report progress.Report)
 		return "", err
 	}
 	dir, _, err := s.MakeWheel(ctx, p.SHA256, func(dir string) error {
-		path, err := s.BlobPath(d)
+		path, err := s.BlobPath(ctx, d)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("%s: %w", p.File, err)
 		}

@@ -90,7 +90,7 @@ func TestFetchFromALocalFolder(t *testing.T) {
 	if err := Fetch(ctx, fetch.New(fetch.Options{}), s, set, []Pin{pin}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := Missing(s, []Pin{pin}); err != nil || len(left) != 0 {
+	if left, err := Missing(t.Context(), s, []Pin{pin}); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
 	}
 	if _, err := Prepare(ctx, s, []Pin{pin}, nil); err != nil {

@@ -96,7 +96,7 @@ func (w *debWorld) makeDeb(t *testing.T, name, version string, scripts map[strin
 		content = append(content, fmt.Sprintf("%-16s%-12d%-6d%-6d%-8o%-10d`\n", m.name, 0, 0, 0, 0o100644, len(m.b))...)
 		content = append(content, m.b...) // all of even length
 	}
-	d, size, err := w.Store.PutBlob(bytes.NewReader(content), "")
+	d, size, err := w.Store.PutBlob(t.Context(), bytes.NewReader(content), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func (b *Builder) lockApt(ctx context.Context, env *Env, layer string, names []s
 	b.Report.Do("resolve", "packages", 0, -1)
 	in := ResolveAptInput{
 		Lowers: env.dirs(), Archives: archives, Names: names, Recommends: b.File.Apt.Recommends, Keep: keep,
-		TempDir: b.Store.TempDir, Log: b.Log, Blob: b.openBlob,
+		TempDir: b.Store.TempDir, Log: b.Log, Blob: func(sum string) (*os.File, error) { return b.openBlob(ctx, sum) },
 	}
 	chosen, err := ResolveApt(ctx, in)
 	if err != nil {
@@ -45,12 +45,12 @@ func (b *Builder) lockApt(ctx context.Context, env *Env, layer string, names []s
 	return out, nil
 }
 
-func (b *Builder) openBlob(sum string) (*os.File, error) {
+func (b *Builder) openBlob(ctx context.Context, sum string) (*os.File, error) {
 	d, err := store.FromHex(sum)
 	if err != nil {
 		return nil, err
 	}
-	return b.Store.OpenBlob(d)
+	return b.Store.OpenBlob(ctx, d)
 }
 
 // movedPins are the old pins of packages that were chosen in another version although they should
@@ -81,7 +81,7 @@ func (b *Builder) resolveWithOld(ctx context.Context, env *Env, in ResolveAptInp
 	for i, p := range old {
 		pins[i] = debPin(p)
 	}
-	local, err := deb.Local("http://old.invalid", arch(), pins, func(i int) (io.ReadCloser, error) { return b.openBlob(pins[i].SHA256) })
+	local, err := deb.Local("http://old.invalid", arch(), pins, func(i int) (io.ReadCloser, error) { return b.openBlob(ctx, pins[i].SHA256) })
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (b *Builder) addDebs(ctx context.Context, env *Env, pins []envfile.DebPin, 
 			return err
 		}
 		return InstallDebs(ctx, InstallDebsInput{
-			Lowers: env.dirs(), Owners: env.OwnerDirs(), Debs: pins, Path: b.debPath, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
+			Lowers: env.dirs(), Owners: env.OwnerDirs(), Debs: pins, Path: func(p envfile.DebPin) (string, error) { return b.debPath(ctx, p) }, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
 		})
 	})
 }

@@ -53,7 +53,7 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 	if ref.Kind == images.Registry {
 		ref.Digest = d
 	}
-	if img, ok := b.Images.Known(d); ok { // without a lock, which a store that is only readable has no place for
+	if img, ok := b.Images.Known(ctx, d); ok { // without a lock, which a store that is only readable has no place for
 		img.Ref = ref.String() // its layers may still have to come from there
 		return img, nil
 	}
@@ -64,7 +64,7 @@ func (b *Builder) pinned(ctx context.Context, pin envfile.ImagePin) (*images.Ima
 		return nil, err
 	}
 	defer lock.Close()
-	if img, ok := b.Images.Known(d); ok {
+	if img, ok := b.Images.Known(ctx, d); ok {
 		img.Ref = ref.String()
 		return img, nil
 	}
@@ -88,7 +88,7 @@ func (b *Builder) lockBase(ctx context.Context, sec *envfile.Section, keep *envf
 	if keep != nil && keep.Manifest != "" && keep.Ref == b.File.Image.Base {
 		sec.Image = *keep
 		if d, err := store.ParseDigest(keep.Manifest); err == nil {
-			if img, ok := b.Images.Known(d); ok {
+			if img, ok := b.Images.Known(ctx, d); ok {
 				return img.Config.Created.Unix(), nil
 			}
 		}

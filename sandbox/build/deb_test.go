@@ -65,7 +65,9 @@ func (w debWork) do(ctx context.Context, t *testing.T) (res debResult, err error
 	if err != nil {
 		return res, err
 	}
-	find := func(p envfile.DebPin) (string, error) { return st.BlobPath(store.Digest("sha256:" + p.SHA256)) }
+	find := func(p envfile.DebPin) (string, error) {
+		return st.BlobPath(t.Context(), store.Digest("sha256:"+p.SHA256))
+	}
 	notice := func(s string) { res.Notes = append(res.Notes, s) }
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	base, _, err := st.MakeLayer(ctx, strings.Repeat("a", 64), func(dir string) error {

@@ -177,7 +177,7 @@ func flatRepo(t *testing.T, w debWork) string {
 	}
 	var index strings.Builder
 	for _, p := range w.Base {
-		f, err := st.OpenBlob(store.Digest("sha256:" + p.SHA256))
+		f, err := st.OpenBlob(t.Context(), store.Digest("sha256:"+p.SHA256))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func (b *Builder) Fetches(ctx context.Context, sec *envfile.Section) ([]plan.Fet
 		if err := b.fetchBlob(ctx, d, f); err != nil {
 			return nil, fmt.Errorf("fetch %s: %w", f.To, err)
 		}
-		src, err := b.Store.BlobPath(d)
+		src, err := b.Store.BlobPath(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (b *Builder) fetchBlob(ctx context.Context, d store.Digest, f envfile.Fetch
 	if size == 0 {
 		size = -1
 	}
-	if b.Store.HasBlob(d, size) {
+	if b.Store.HasBlob(ctx, d, size) {
 		return nil
 	}
 	if b.Offline {
@@ -127,7 +127,7 @@ func (b *Builder) withMode(ctx context.Context, d store.Digest, mode uint32) (st
 		return "", err
 	}
 	l, _, err := b.Store.MakeLayer(ctx, name, func(dir string) error {
-		src, err := b.Store.BlobPath(d)
+		src, err := b.Store.BlobPath(ctx, d)
 		if err != nil {
 			return err
 		}

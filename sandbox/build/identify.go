@@ -22,7 +22,7 @@ func (b *Builder) Identify(ctx context.Context, lock *envfile.Lock, env *Env) (m
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		sl, ok := b.Store.Layer(l.Name)
+		sl, ok := b.Store.Layer(ctx, l.Name)
 		if !ok {
 			return nil, fmt.Errorf("layer %s: %w", l.Name, store.ErrNotFound)
 		}

@@ -165,18 +165,18 @@ func (b *Builder) addDebBase(ctx context.Context, env *Env, sec *envfile.Section
 			return err
 		}
 		return AssembleDebBase(ctx, DebBaseInput{
-			Debs: pins, Path: b.debPath, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
+			Debs: pins, Path: func(p envfile.DebPin) (string, error) { return b.debPath(ctx, p) }, Epoch: epoch, Dir: dir, Report: b.Report, Notice: b.Notice, Log: b.Log,
 		})
 	})
 }
 
 // debPath is where a fetched .deb lies.
-func (b *Builder) debPath(p envfile.DebPin) (string, error) {
+func (b *Builder) debPath(ctx context.Context, p envfile.DebPin) (string, error) {
 	d, err := store.FromHex(p.SHA256)
 	if err != nil {
 		return "", err
 	}
-	return b.Store.BlobPath(d)
+	return b.Store.BlobPath(ctx, d)
 }
 
 // fetchDebs has pinned .debs in the store; what is there costs no request, and where all are there
@@ -188,7 +188,7 @@ func (b *Builder) fetchDebs(ctx context.Context, pins []envfile.DebPin, base str
 		if err != nil {
 			return fmt.Errorf("package %s: %w", p.Name, err)
 		}
-		if !b.Store.HasBlob(d, p.Size) {
+		if !b.Store.HasBlob(ctx, d, p.Size) {
 			missing = append(missing, debPin(p))
 		}
 	}

@@ -87,11 +87,11 @@ func (b *Builder) wheels(ctx context.Context, env *Env, sec *envfile.Section, st
 		pip = pip || wheel.Normalize(p.Name) == "pip"
 	}
 	if pip { // it may be the one that lies in the image
-		if _, err := PipFromBase(b.Store, st, py); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := PipFromBase(ctx, b.Store, st, py); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	missing, err := wheel.Missing(b.Store, pins)
+	missing, err := wheel.Missing(ctx, b.Store, pins)
 	if err != nil {
 		return nil, err
 	}
@@ -132,22 +132,22 @@ func (b *Builder) debPip(ctx context.Context, env *Env, sec *envfile.Section, de
 	if err != nil {
 		return w, err
 	}
-	if _, ok := b.Store.Wheel(d.Hex()); !ok {
+	if _, ok := b.Store.Wheel(ctx, d.Hex()); !ok {
 		if err := b.fetchDebs(ctx, debs, sec.Image.Ref, env); err != nil {
 			return w, err
 		}
 	}
 	w.Dir, _, err = b.Store.MakeWheel(ctx, d.Hex(), func(dir string) error {
-		f, err := b.Store.OpenBlob(d)
+		f, err := b.Store.OpenBlob(ctx, d)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		pin, err := PipFromDeb(b.Store, f)
+		pin, err := PipFromDeb(ctx, b.Store, f)
 		if err != nil {
 			return err
 		}
-		file, err := b.Store.BlobPath(store.Digest("sha256:" + pin.SHA256))
+		file, err := b.Store.BlobPath(ctx, store.Digest("sha256:"+pin.SHA256))
 		if err != nil {
 			return err
 		}
@@ -269,7 +269,7 @@ func (l *locking) lockPip(ctx context.Context, st *layer.Stack, py Python) error
 		}
 		l.log().Info("no pip from the archives", "err", err)
 	}
-	pin, err := PipFromBase(l.Store, st, py)
+	pin, err := PipFromBase(ctx, l.Store, st, py)
 	if errors.Is(err, fs.ErrNotExist) {
 		if l.Offline {
 			return errors.New("--offline is given")

@@ -73,7 +73,7 @@ func (b *Builder) archivePip(ctx context.Context, env *Env) []string {
 	if len(pins) == 0 || b.fetchDebs(ctx, pins, b.File.Image.Base, env) != nil {
 		return nil
 	}
-	deb, err := b.debPath(pins[0])
+	deb, err := b.debPath(ctx, pins[0])
 	if err != nil {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (b *Builder) archivePip(ctx context.Context, env *Env) []string {
 		return nil
 	}
 	defer f.Close()
-	pin, err := PipFromDeb(b.Store, f)
+	pin, err := PipFromDeb(ctx, b.Store, f)
 	if err != nil {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (b *Builder) archivePip(ctx context.Context, env *Env) []string {
 	if err != nil {
 		return nil
 	}
-	path, err := b.Store.BlobPath(d)
+	path, err := b.Store.BlobPath(ctx, d)
 	if err != nil {
 		return nil
 	}

@@ -26,7 +26,7 @@ const debWheels = "usr/share/python-wheels"
 const maxPip = 64 << 20
 
 // PipFromDeb takes the wheel of pip out of the .deb python3-pip-whl and puts it into s.
-func PipFromDeb(s *store.Store, pkg *os.File) (wheel.Pin, error) {
+func PipFromDeb(ctx context.Context, s *store.Store, pkg *os.File) (wheel.Pin, error) {
 	tmp, cleanup, err := s.TempDir("pip-")
 	if err != nil {
 		return wheel.Pin{}, err
@@ -43,7 +43,7 @@ func PipFromDeb(s *store.Store, pkg *os.File) (wheel.Pin, error) {
 	// What was unpacked may hold links: looked at as a layer, they stay inside.
 	st := layer.NewStack([]string{tmp})
 	defer st.Close()
-	pin, err := pipFromTree(s, st, "/"+debWheels)
+	pin, err := pipFromTree(ctx, s, st, "/"+debWheels)
 	if err != nil {
 		return pin, fmt.Errorf("python3-pip-whl: %w", err)
 	}
@@ -52,12 +52,12 @@ func PipFromDeb(s *store.Store, pkg *os.File) (wheel.Pin, error) {
 
 // PipFromBase takes the wheel of pip that comes with an interpreter, for ensurepip. Debian takes it
 // out of its Python; there the error is fs.ErrNotExist.
-func PipFromBase(s *store.Store, st *layer.Stack, py Python) (wheel.Pin, error) {
-	return pipFromTree(s, st, path.Join(py.Stdlib, "ensurepip/_bundled"))
+func PipFromBase(ctx context.Context, s *store.Store, st *layer.Stack, py Python) (wheel.Pin, error) {
+	return pipFromTree(ctx, s, st, path.Join(py.Stdlib, "ensurepip/_bundled"))
 }
 
 // pipFromTree puts the wheel of pip in a folder of a tree into s.
-func pipFromTree(s *store.Store, st *layer.Stack, dir string) (wheel.Pin, error) {
+func pipFromTree(ctx context.Context, s *store.Store, st *layer.Stack, dir string) (wheel.Pin, error) {
 	ents, err := st.ReadDir(dir)
 	if err != nil {
 		return wheel.Pin{}, err
@@ -71,7 +71,7 @@ func pipFromTree(s *store.Store, st *layer.Stack, dir string) (wheel.Pin, error)
 		if err != nil {
 			return wheel.Pin{}, err
 		}
-		d, n, err := s.PutBlob(strings.NewReader(string(b)), "")
+		d, n, err := s.PutBlob(ctx, strings.NewReader(string(b)), "")
 		if err != nil {
 			return wheel.Pin{}, err
 		}

@@ -29,7 +29,7 @@ func (b *Builder) addSteps(ctx context.Context, env *Env, sec *envfile.Section, 
 		if err != nil {
 			return err
 		}
-		if _, there := b.Store.Layer(name); !there && s.Network && b.Consent != nil {
+		if _, there := b.Store.Layer(ctx, name); !there && s.Network && b.Consent != nil {
 			if err := b.Consent(); err != nil {
 				return err
 			}

@@ -73,7 +73,7 @@ func FindUV(ctx context.Context, r UVRequest) (string, error) {
 }
 
 func (r UVRequest) fetch(ctx context.Context, pin wheel.Pin) error {
-	missing, err := wheel.Missing(r.Store, []wheel.Pin{pin})
+	missing, err := wheel.Missing(ctx, r.Store, []wheel.Pin{pin})
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -130,7 +130,7 @@ func (r UVRequest) fetchByPip(ctx context.Context, pin wheel.Pin) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = r.Store.PutBlob(w, d)
+	_, _, err = r.Store.PutBlob(ctx, w, d)
 	return err
 }
 
