@@ -69,9 +69,15 @@ func Space(err error, op, path string) error {
 }
 
 // FilesystemError is a store on a file system that it cannot work on.
-type FilesystemError struct{ Path, Type string }
+type FilesystemError struct {
+	Path, Type string
+	Missing    string // what it lacks; "" = it is one of many machines, without locks between them
+}
 
 func (e *FilesystemError) Error() string {
+	if e.Missing != "" {
+		return fmt.Sprintf("the store cannot be on %s, which has no %s: %s", e.Type, e.Missing, e.Path)
+	}
 	return fmt.Sprintf("the store cannot be on %s, which does not keep its locks: %s", e.Type, e.Path)
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +23,8 @@ func filesystem(path string) (int64, error) {
 }
 
 // File systems on which flock is missing, is local to one machine while others write too, or on which
-// an overlay cannot have its layers. The numbers are from linux/magic.h and the vendors' sources.
-func checkFilesystem(path string, magic int64, log *slog.Logger) error {
+// an overlay cannot have its layers, whatever a try would show. The numbers are from linux/magic.h and the vendors' sources.
+func checkFilesystem(path string, magic int64) error {
 	name := ""
 	switch magic & 0xffffffff {
 	case 0x6969:
@@ -46,8 +45,6 @@ func checkFilesystem(path string, magic int64, log *slog.Logger) error {
 		name = "AFS"
 	case 0xff534d42, 0xfe534d42, 0x517b:
 		name = "SMB"
-	case 0x65735546:
-		log.Warn("the store is on a FUSE file system; locks and overlays may not work there", "path", path)
 	}
 	if name == "" {
 		return nil

@@ -143,6 +143,12 @@ func helper(name string) error {
 	if name == "mounts" {
 		return otherDevice(j.Dir)
 	}
+	if name == "ramfs" {
+		return openOnRamfs(j.Dir)
+	}
+	if name == "without" {
+		return openWithout(j.Dir, j.N, j.Text)
+	}
 	if name == "full" {
 		return fullDisk(j.Dir)
 	}

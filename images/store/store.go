@@ -61,7 +61,7 @@ type Store struct {
 }
 
 // Open opens the store in dir and makes it if it is not there. The error is a *FilesystemError where
-// dir is on a network file system. A store that cannot be written opens all the same.
+// dir is on a network file system, or, when it is made, on one that lacks what it needs. A store that cannot be written opens all the same.
 //
 // What an open store promises:
 //
@@ -77,6 +77,7 @@ type Store struct {
 //   - Everything below blobs-v1, layers-v1, wheels-v1 and images-v1 can be checked ([Store.Verify]) and be
 //     made again. Of what is not looked at in full when it is used, sizes are compared.
 //   - A store of the chain is only read, and no file is needed there to lock.
+//   - A store that a newer version has made its own is a *[FormatError], and nothing is written to it.
 func Open(dir string, o Options) (*Store, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -87,7 +88,8 @@ func Open(dir string, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	err = s.check(abs)
-	if errors.Is(err, fs.ErrNotExist) && !o.Fast {
+	created := errors.Is(err, fs.ErrNotExist) && !o.Fast
+	if created {
 		if err := s.create(); err != nil {
 			return nil, err
 		}
@@ -96,10 +98,19 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	if o.Fast {
-		return s, nil
+	noted, err := s.checkFormat()
+	if err != nil || o.Fast {
+		return s, err
 	}
-	if err := s.makeFolders(); err != nil {
+	if noted {
+		err = s.makeFolders()
+	} else {
+		err = s.noteFormat()
+	}
+	if err != nil {
+		if created {
+			os.Remove(abs) // if nothing is in it
+		}
 		return nil, err
 	}
 	s.removeStale()
@@ -111,7 +122,7 @@ func (s *Store) check(path string) error {
 	if err != nil {
 		return err
 	}
-	return checkFilesystem(path, kind, s.log)
+	return checkFilesystem(path, kind)
 }
 
 // create makes the store's folder, unless it would be on a file system that cannot have it.

@@ -93,8 +93,16 @@ func storeDisk(_ context.Context, h *host) result {
 	dir := h.existing()
 	// The store's own verdict on the file system; in this mode it makes nothing.
 	var unfit *store.FilesystemError
-	if _, err := store.Open(dir, store.Options{Fast: true}); errors.As(err, &unfit) {
+	var newer *store.FormatError
+	_, err := store.Open(dir, store.Options{Fast: true})
+	if err == nil {
+		err = store.Probe(dir)
+	}
+	switch {
+	case errors.As(err, &unfit):
 		return result{Fail, unfit.Error(), unfit.Hint()}
+	case errors.As(err, &newer):
+		return result{Fail, newer.Error(), newer.Hint()}
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
