@@ -41,6 +41,7 @@ type Options struct {
 	Transport http.RoundTripper // nil = proxies and certificates from the environment
 	Log       *slog.Logger
 	Report    progress.Report
+	Notice    func(string)           // one line for the user, said once; nil is silence
 	Jobs      int                    // layers at once; 0 = one more than processors, at most 4
 	Insecure  func(host string) bool // registries for which plain http and unknown certificates are accepted
 	Mirrors   map[string][]string    // registry → hosts to ask first, "host[:port][/prefix]"
@@ -243,6 +244,9 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 	}
 	if got := store.DigestOf(b); got != d {
 		im.o.Log.Warn("a damaged blob is removed", "digest", d)
+		if im.o.Notice != nil {
+			im.o.Notice("a damaged document was in the store, it is fetched again: sha256:" + d.Hex()[:12] + "…")
+		}
 		im.st.RemoveBlob(d)
 		return nil, &store.DigestError{Want: d, Got: got}
 	}

@@ -67,7 +67,7 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 		}
 		g.Go(func() error {
 			name := "layer " + l.Digest.Hex()[:12]
-			o := unpack.Options{DropBlobs: p.im.o.DropBlobs && !p.keep, Direct: direct && !p.keep, Limits: p.im.o.Limits, Log: p.im.o.Log, Report: p.im.o.Report}
+			o := unpack.Options{DropBlobs: p.im.o.DropBlobs && !p.keep, Direct: direct && !p.keep, Limits: p.im.o.Limits, Log: p.im.o.Log, Report: p.im.o.Report, Notice: p.im.o.Notice}
 			if p.arch != nil {
 				o.Packed = p.arch.Packed
 			}

@@ -56,7 +56,7 @@ func (m *Manager) images(dir string) (*images.Images, error) {
 	o := images.Options{
 		Log: m.o.Log, Report: m.o.Report, Jobs: max(2, runtime.NumCPU()), Dir: dir,
 		Mirrors: map[string][]string{}, CA: map[string]string{}, UserAgent: m.userAgent(), Offline: m.o.Offline,
-		Limits: m.limits(),
+		Limits: m.limits(), Notice: m.o.Notice,
 	}
 	insecure := map[string]bool{}
 	for host, r := range m.user.Registry {

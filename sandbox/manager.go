@@ -74,7 +74,7 @@ func Open(o Options) (*Manager, error) {
 func (m *Manager) Store() (*store.Store, error) {
 	m.storeOnce.Do(func() {
 		m.store, m.storeErr = store.Open(m.StoreDir(), store.Options{
-			Chain: m.user.Stores, Log: m.o.Log,
+			Chain: m.user.Stores, Log: m.o.Log, Notice: m.o.Notice,
 			Waited: func(what string) {
 				m.o.Log.Info("waiting for another process", "what", what)
 				if strings.HasPrefix(what, string(store.KindLayer)+" ") {

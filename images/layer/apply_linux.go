@@ -61,7 +61,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Info, 
 		err = store.Space(errors.Join(a.rec.side.end(), z.Close()), "write", filepath.Join(dir, sideFile))
 	}
 	info := x.info
-	info.Entries, info.Bytes = a.entries, a.rec.bytes
+	info.Entries, info.Bytes, info.Odd = a.entries, a.rec.bytes, x.odd()
 	for _, w := range info.Warnings {
 		o.Log.Warn("layer", "warning", w)
 	}

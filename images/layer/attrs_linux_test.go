@@ -119,8 +119,8 @@ func TestOwnersIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameOwners(t, got, want)
-	if len(info.Warnings) != 1 {
-		t.Errorf("want one warning about ids, have %q", info.Warnings)
+	if len(info.Warnings) != 1 || info.Odd != "2 owners that cannot exist are nobody (65534)" {
+		t.Errorf("want one warning about ids, have %q, %q", info.Warnings, info.Odd)
 	}
 	if v := readAttr(t, d+"/fs/ping", "user.k"); v != "v" {
 		t.Errorf("user.k is %q", v)

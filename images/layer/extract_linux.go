@@ -27,7 +27,7 @@ type extractor struct {
 	hollow bool // files are holes
 	owners *ownersWriter
 	info   Info
-	warned map[string]bool
+	warned map[string]int // by kind
 
 	dirs     map[string]place // open parents, by the name that entries use
 	lastName string
@@ -66,7 +66,7 @@ func newExtractor(ctx context.Context, dir string, o ApplyOptions) (*extractor, 
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	x := &extractor{
-		ctx: ctx, dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]bool{},
+		ctx: ctx, dir: dir, root: root, umask: umask(), side: !o.NoSide, hollow: o.skeleton, warned: map[string]int{},
 		dirs: map[string]place{}, pending: folders{m: map[string]dirAttrs{}}, last: place{fd: root, plain: true},
 		limits: o.Limits, flushFrom: flushAt,
 	}
@@ -119,10 +119,28 @@ func (x *extractor) fail(name, op string, err error) error {
 }
 
 func (x *extractor) warn(kind, format string, args ...any) {
-	if !x.warned[kind] {
-		x.warned[kind] = true
+	if x.warned[kind]++; x.warned[kind] == 1 {
 		x.info.Warnings = append(x.info.Warnings, fmt.Sprintf(format, args...))
 	}
+}
+
+// odd says how much is not as the tar has it.
+func (x *extractor) odd() string {
+	var parts []string
+	for _, k := range []struct{ kind, one, many string }{
+		{"id", "1 owner that cannot exist is nobody (65534)", "%d owners that cannot exist are nobody (65534)"},
+		{"xattr", "1 attribute that the file system cannot hold is kept for exports only", "%d attributes that the file system cannot hold are kept for exports only"},
+		{"type", "1 entry of an unknown kind is left out", "%d entries of an unknown kind are left out"},
+	} {
+		switch n := x.warned[k.kind]; n {
+		case 0:
+		case 1:
+			parts = append(parts, k.one)
+		default:
+			parts = append(parts, fmt.Sprintf(k.many, n))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // do makes one entry, or writes more of the one before.

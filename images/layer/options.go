@@ -131,9 +131,12 @@ type ApplyOptions struct {
 
 // Info is what [Apply] found.
 type Info struct {
-	Entries  int
-	Bytes    int64 // of the tar, all of it
+	Entries int
+	Bytes   int64 // of the tar, all of it
+	// Warnings are the first of each kind of thing that is not as the tar has it; Odd counts them all, in
+	// words for the user. Layers of ordinary images have none.
 	Warnings []string
+	Odd      string
 	// OpaqueRoot: the layer hides everything below it. Overlayfs does not look at a marker on a root
 	// directory, so whoever mounts leaves the lower layers out. See also [OpaqueRoot].
 	OpaqueRoot bool

@@ -18,14 +18,14 @@ const emptyDigest Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b9
 // not known: a file of another size is damaged, counts as missing, and is removed if it is ours.
 func (s *Store) HasBlob(ctx context.Context, d Digest, size int64) bool {
 	s.leaseQuietly(ctx, KindBlob, d.Hex())
-	_, err := s.findBlob(d, size)
+	_, err := s.findBlob(ctx, d, size)
 	return err == nil
 }
 
 // BlobPath is where d lies, for binding it into a sandbox, and leases it; ErrNotFound.
 func (s *Store) BlobPath(ctx context.Context, d Digest) (string, error) {
 	s.leaseQuietly(ctx, KindBlob, d.Hex())
-	return s.findBlob(d, -1)
+	return s.findBlob(ctx, d, -1)
 }
 
 // OpenBlob opens d for reading, and leases it; ErrNotFound. It does not hash again: see [Store.Verify].
@@ -46,7 +46,7 @@ func (s *Store) OpenBlob(ctx context.Context, d Digest) (*os.File, error) {
 	return f, nil
 }
 
-func (s *Store) findBlob(d Digest, size int64) (string, error) {
+func (s *Store) findBlob(ctx context.Context, d Digest, size int64) (string, error) {
 	h := d.Hex()
 	if h == "" {
 		return "", fmt.Errorf("not a sha256 digest: %q", string(d))
@@ -65,12 +65,37 @@ func (s *Store) findBlob(d Digest, size int64) (string, error) {
 			}
 			return p, nil
 		}
-		s.log.Warn("a blob has the wrong size and is ignored", "path", p, "want", size, "have", fi.Size())
-		if own {
+		if own && !s.isRight(ctx, p, h) {
+			s.log.Warn("a blob has the wrong size and is removed", "path", p, "want", size, "have", fi.Size())
+			s.notice("a blob in the store was damaged, it is fetched again: sha256:" + short(h) + "…")
 			RemoveAll(p)
 		}
 	}
 	return "", fmt.Errorf("blob %s: %w", d, ErrNotFound)
+}
+
+// isRight says whether a blob is what its name says although it has another size than somebody wants: the
+// manifest of a stranger must not take from the store what others need. It is read once.
+func (s *Store) isRight(ctx context.Context, path, hex string) bool {
+	s.mu.Lock()
+	known := s.right[hex]
+	s.mu.Unlock()
+	if known {
+		return true
+	}
+	err := verifyBlob(ctx, path, hex)
+	if ctx.Err() != nil {
+		return true // not known
+	}
+	if err == nil {
+		s.mu.Lock()
+		if s.right == nil {
+			s.right = map[string]bool{}
+		}
+		s.right[hex] = true
+		s.mu.Unlock()
+	}
+	return err == nil
 }
 
 // RemoveBlob deletes d from the store itself, if it is there.

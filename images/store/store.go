@@ -40,6 +40,8 @@ type Options struct {
 	Chain []string
 	// Log is told about what is unusual; nil discards.
 	Log *slog.Logger
+	// Notice, if set, is told in one line what is not as it should be and is made good; each line once.
+	Notice func(string)
 	// Fast trusts that the folders are there and leaves what dead processes left behind: one system
 	// call. It is meant for starting what is already built.
 	Fast bool
@@ -58,6 +60,8 @@ type Store struct {
 	mu         sync.Mutex
 	lease      *leaseFile
 	collecting bool // by GC: nothing is leased
+	said       map[string]bool
+	right      map[string]bool // blobs whose content was compared, for a size that was not theirs
 }
 
 // Open opens the store in dir and makes it if it is not there. The error is a *FilesystemError where
@@ -202,6 +206,22 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.endLease()
+}
+
+// notice says a line once.
+func (s *Store) notice(line string) {
+	s.mu.Lock()
+	first := !s.said[line]
+	if first {
+		if s.said == nil {
+			s.said = map[string]bool{}
+		}
+		s.said[line] = true
+	}
+	s.mu.Unlock()
+	if first && s.o.Notice != nil {
+		s.o.Notice(line)
+	}
 }
 
 func (s *Store) waited(what string) func() {

@@ -65,6 +65,7 @@ func (s *Store) makeWay(c candidate) error {
 	}
 	if err == nil {
 		s.log.Warn("it was not as its maker left it, and is made again", "what", c.kind, "name", c.name)
+		s.notice(fmt.Sprintf("%s %s in the store was damaged, it is made again", c.kind, short(c.name)))
 	}
 	return err
 }

@@ -30,6 +30,7 @@ type Options struct {
 	Limits    layer.Limits
 	Log       *slog.Logger
 	Report    progress.Report
+	Notice    func(string) // one line for the user, of what is not as it should be; nil is silence
 
 	// Packed, if set, is what so many bytes of the blob take where they come from, if that is compressed
 	// once more: Limits.Ratio counts from there.
@@ -65,6 +66,7 @@ func Layer(ctx context.Context, st *store.Store, l oci.Layer, name string, open 
 			return got, nil
 		case j.again && try == 0 && ctx.Err() == nil:
 			o.Log.Warn("layer was put together wrongly, fetching it again", "layer", name, "err", err)
+			j.notice("what an earlier run had kept of it was damaged, it is fetched again")
 		default:
 			return store.Layer{}, err
 		}
@@ -118,7 +120,7 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 	defer closeDecoder()
 	second := newRelay(plain)
 	diff := sha256.New()
-	_, err = layer.Apply(ctx, io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: j.packed(in)})
+	info, err := layer.Apply(ctx, io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: j.packed(in)})
 	if err != nil && !j.worthDraining(ctx, err, in) {
 		cancel()
 	}
@@ -129,7 +131,17 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 	if n, err := first.Read(make([]byte, 1)); n > 0 || err != io.EOF {
 		return j.reason(ctx, &corruptError{errors.New("bytes after the end")}, in, first)
 	}
-	return j.compare(in, diff)
+	err = j.compare(in, diff)
+	if err == nil && info.Odd != "" {
+		j.notice(info.Odd + "; -v names the first")
+	}
+	return err
+}
+
+func (j *job) notice(s string) {
+	if j.o.Notice != nil {
+		j.o.Notice(j.name + ": " + s)
+	}
 }
 
 // packed counts the compressed bytes that were read.

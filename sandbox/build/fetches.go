@@ -100,6 +100,9 @@ func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) 
 		if foreign && info.Entries == 0 {
 			err = hint.With(errors.New("not a tar archive"), "unpack = true takes tar, tar.gz and tar.zst")
 		}
+		if err == nil && info.Odd != "" {
+			b.notice("fetch %s: %s; -v names the first", d.Hex()[:12], info.Odd)
+		}
 		return err
 	})
 	return l.FS, err
