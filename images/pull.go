@@ -3,6 +3,7 @@ package images
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -86,9 +87,24 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 		})
 	}
 	if err := g.Wait(); err != nil {
+		p.need(err, missing)
 		return fmt.Errorf("pull %s: %w", p.img.Ref, err)
 	}
 	return ctx.Err()
+}
+
+// need tells a full disk what is still to come: the layers that are not there yet, as small as they can be.
+func (p *pull) need(err error, missing []Layer) {
+	var full *store.SpaceError
+	if !errors.As(err, &full) {
+		return
+	}
+	full.Need = 0
+	for _, l := range missing {
+		if _, ok := p.have[l.DiffID]; !ok {
+			full.Need += max(l.Size, 0)
+		}
+	}
 }
 
 type opener func(ctx context.Context, l Layer, name string, offset int64) (unpack.Body, error)

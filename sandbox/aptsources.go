@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
@@ -28,7 +28,7 @@ func (p *Project) aptSources(ctx context.Context, c *launch.Compiled, b *build.B
 	key := launch.Hash(fmt.Sprintf("%q %q %q %q %v", sec.Image.Ref, p.file.Image.Mirror, p.file.Image.Keyring, p.m.l.Config, stamps))
 	file := filepath.Join(p.m.StoreDir(), "envs-v1", "apt-"+key[:32]+".json")
 	var l aptList
-	if src, err := os.ReadFile(file); err == nil && json.Unmarshal(src, &l) == nil {
+	if src, err := smallfile.ReadOwn(file); err == nil && json.Unmarshal(src, &l) == nil {
 		c.AptList, c.AptKeyring = l.List, l.Keyring
 		return
 	}

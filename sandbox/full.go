@@ -21,7 +21,7 @@ func (m *Manager) Explain(err error) error {
 	m.o.Log.Info("no room", "err", err)
 	for _, d := range dirs {
 		if full.Path == d || strings.HasPrefix(full.Path, d+"/") {
-			return &store.SpaceError{Path: m.StoreDir(), Quota: full.Quota, Err: err}
+			return &store.SpaceError{Path: m.StoreDir(), Quota: full.Quota, Need: full.Need, Err: err}
 		}
 	}
 	return err

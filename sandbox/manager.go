@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/progress"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
@@ -55,7 +56,7 @@ func Open(o Options) (*Manager, error) {
 		m.l.StoreDir = launch.StoreDir(o.Environ)
 	}
 	p := launch.ConfigFile()
-	b, err := os.ReadFile(p)
+	b, err := smallfile.Read(p)
 	switch {
 	case os.IsNotExist(err):
 		m.user = &envfile.UserConfig{}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
+	"github.com/4cc2e759/sandbox/internal/sealed"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
@@ -45,7 +47,7 @@ func writeRoot(path string, r rootRecord) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, b, 0o600)
+	return atomicfile.Write(path, sealed.Seal(b), 0o600)
 }
 
 // GCOptions is what gc may remove.
@@ -123,16 +125,9 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 // keepRoot keeps what the project of one record uses. That its folder is there is written down, at most once a day:
 // the days until it counts as gone begin with the last one on which it was seen.
 func keepRoot(keep map[string]bool, file string) error {
-	b, err := os.ReadFile(file)
+	r, err := readRoot(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
-	}
-	var r rootRecord
-	if err == nil {
-		err = json.Unmarshal(b, &r)
-	}
-	if err == nil && r.Project == "" {
-		err = errors.New("it names no project")
 	}
 	if err != nil {
 		return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %s: %w", file, err)
@@ -152,6 +147,20 @@ func keepRoot(keep map[string]bool, file string) error {
 	}
 	keepBlobs(keep, r.Blobs...)
 	return nil
+}
+
+func readRoot(file string) (r rootRecord, err error) {
+	b, err := smallfile.ReadOwn(file)
+	if err == nil {
+		b, err = sealed.Open(b)
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && r.Project == "" {
+		err = errors.New("it names no project")
+	}
+	return r, err
 }
 
 func keepLayers(keep map[string]bool, names []string) {

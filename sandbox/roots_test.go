@@ -1,15 +1,19 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
+	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
 // A project counts as gone only 30 days after its folder was last seen, however long ago it was built.
@@ -102,5 +106,68 @@ func TestRootNotedDuringGC(t *testing.T) {
 	_, err = st.GC(context.Background(), none, store.GCOptions{Again: func() (store.Keep, error) { return nil, errors.New("unreadable") }})
 	if _, b := st.Layer(t.Context(), "bb"); err == nil || !b {
 		t.Errorf("%v; bb is there: %v", err, b)
+	}
+}
+
+// T-11, T-18: records of our own are compared with their checksum, and something else in their place, which would keep
+// a reader waiting, is an error at once. verify names them and leaves them alone.
+func TestRecordsAreChecked(t *testing.T) {
+	m, err := Open(Options{StoreDir: t.TempDir(), Environ: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := m.Store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(st.Path(store.Roots), "r.json")
+	in, err := m.l.Open("box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(in.Dir, "state.json")
+	write := func() {
+		t.Helper()
+		for _, f := range []string{root, state} {
+			if err := os.RemoveAll(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(writeRoot(root, rootRecord{Project: "/x", Layers: []string{"0123"}}), in.SetState(launch.State{Layers: []string{"0123"}})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	if d := m.damagedRecords(st); len(d) > 0 {
+		t.Errorf("whole records: %q", d)
+	}
+	for name, spoil := range map[string]func(path string) error{
+		"one digit": func(p string) error {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(p, bytes.Replace(b, []byte("0123"), []byte("0133"), 1), 0o600)
+		},
+		"a fifo":   func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
+		"a link":   func(p string) error { return errors.Join(os.Rename(p, p+".moved"), os.Symlink(p+".moved", p)) },
+		"a folder": func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) },
+	} {
+		write()
+		if err := errors.Join(spoil(root), spoil(state)); err != nil {
+			t.Fatal(err)
+		}
+		d := m.damagedRecords(st)
+		if len(d) != 2 || !strings.Contains(d[0], root) || !strings.Contains(d[1], "sandbox rm box") {
+			t.Errorf("%s: %q", name, d)
+		}
+		if err := keepRoot(map[string]bool{}, root); err == nil || !strings.HasPrefix(err.Error(), "nothing was removed") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := m.GC(t.Context(), GCOptions{}); err == nil {
+			t.Errorf("%s: collected all the same", name)
+		}
+		os.Remove(root + ".moved")
+		os.Remove(state + ".moved")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
@@ -117,7 +118,7 @@ func (p *Project) runStep(ctx context.Context, c *launch.Compiled, s envfile.Ste
 }
 
 func readStep(dir string) (*stepRecord, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "record.json"))
+	b, err := smallfile.ReadOwn(filepath.Join(dir, "record.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,7 +100,27 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 		}
 		v.Damaged = append(v.Damaged, text)
 	}
+	v.Damaged = append(v.Damaged, p.m.damagedRecords(st)...)
 	return v, nil
+}
+
+// damagedRecords are the records of the user's own things that cannot be read. They stay: nothing can make them
+// again, and gc removes nothing as long as it does not know what they would keep.
+func (m *Manager) damagedRecords(st *store.Store) (out []string) {
+	roots, _ := filepath.Glob(filepath.Join(st.Path(store.Roots), "*.json"))
+	for _, file := range roots {
+		if _, err := readRoot(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			out = append(out, fmt.Sprintf("record of a project %s: %v (remove the file, then use its project once)", file, err))
+		}
+	}
+	names, _ := os.ReadDir(m.l.Sandboxes())
+	for _, e := range names {
+		in := &launch.Instance{Dir: filepath.Join(m.l.Sandboxes(), e.Name()), Name: e.Name()}
+		if _, err := in.State(); err != nil {
+			out = append(out, fmt.Sprintf("%v (sandbox rm %s removes it)", err, e.Name()))
+		}
+	}
+	return out
 }
 
 // prove asks the tools inside, and compares what they say and what their files show.

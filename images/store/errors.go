@@ -25,7 +25,7 @@ func (notFound) Is(target error) bool { return target == fs.ErrNotExist }
 type SpaceError struct {
 	Op, Path string // without Op, Path is the store as a whole
 	Quota    bool   // the user's quota, not the disk, is full
-	Need     int64  // bytes that were still to be written; 0 if unknown
+	Need     int64  // bytes that were still to be written, at least; 0 if unknown
 	Err      error
 }
 
@@ -34,13 +34,27 @@ func (e *SpaceError) Error() string {
 	if e.Quota {
 		what = "disk quota exceeded"
 	}
+	if e.Need > 0 {
+		what += ", at least " + amount(e.Need) + " are still to be written"
+	}
 	if e.Op == "" {
 		return what + ": " + e.Path
 	}
-	if e.Need > 0 {
-		what += fmt.Sprintf(", %d more bytes were needed", e.Need)
-	}
 	return e.Op + " " + e.Path + ": " + what
+}
+
+// amount is a number of bytes with its unit.
+func amount(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if f /= 1024; f < 1024 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", f, unit)
 }
 
 // Unwrap gives the error of the system call.

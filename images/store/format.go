@@ -38,7 +38,7 @@ func (e *FormatError) Hint() string {
 // checkFormat is before anything is written. noted: the store has a number.
 func (s *Store) checkFormat() (noted bool, err error) {
 	p := s.Path(formatFile)
-	b, err := smallfile.Read(p)
+	b, err := smallfile.ReadOwn(p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/sealed"
 )
 
 // ImageRecord is what a reference led to when it was last pulled.
@@ -57,9 +58,7 @@ func (s *Store) PutImage(r ImageRecord) error {
 	if err != nil {
 		return err
 	}
-	// A checksum follows: a name that leads elsewhere by one changed byte would not be noticed otherwise.
-	b = fmt.Appendf(append(b, '\n'), "%s\n", DigestOf(b))
-	if err := s.writeFile(s.Path(ImageRefs), recordName(r.Ref), b, 0o644); err != nil {
+	if err := s.writeFile(s.Path(ImageRefs), recordName(r.Ref), sealed.Seal(b), 0o644); err != nil {
 		return fmt.Errorf("note image %s: %w", r.Ref, err)
 	}
 	return nil
@@ -134,8 +133,8 @@ func readRecord(path string) (r ImageRecord, err error) {
 	if err != nil {
 		return r, err
 	}
-	body, sum, ok := bytes.Cut(b, []byte("\nsha256:"))
-	if ok && string(sum) != DigestOf(body).Hex()+"\n" {
+	body, err := sealed.Open(b)
+	if err != nil {
 		return r, fmt.Errorf("damaged image record: %s", path)
 	}
 	if err := json.Unmarshal(body, &r); err != nil || r.Ref == "" {

@@ -1,6 +1,7 @@
 package flat
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -88,12 +89,41 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// Every file with one changed bit is refused.
+func TestChanged(t *testing.T) {
+	v := sample()
+	b, err := Marshal(&v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		for bit := range 8 {
+			b[i] ^= 1 << bit
+			if Unmarshal(b, new(all)) == nil {
+				t.Errorf("bit %d of byte %d is not noticed", bit, i)
+			}
+			b[i] ^= 1 << bit
+		}
+	}
+}
+
+func BenchmarkChecksum(b *testing.B) {
+	buf := make([]byte, 32<<10)
+	b.SetBytes(int64(len(buf)))
+	for b.Loop() {
+		checksum(buf)
+	}
+}
+
 func FuzzUnmarshal(f *testing.F) {
 	v := sample()
 	b, _ := Marshal(&v)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var got all
+		if len(b) >= 8 { // what is behind the checksum is what is to be tried
+			b = append(binary.LittleEndian.AppendUint64(nil, checksum(b[8:])), b[8:]...)
+		}
 		if Unmarshal(b, &got) != nil {
 			return
 		}

@@ -1,7 +1,8 @@
 //go:build unix
 
-// Package smallfile reads files that strangers may have written. Use [Read]: a pipe or device in a
-// file's place does not hang the caller, and a huge one does not fill the memory.
+// Package smallfile reads files that strangers may have written, or that something else may lie in the
+// place of. Use [Read], or [ReadOwn] for files of our own: a pipe or device in a file's place does not hang
+// the caller, and a huge one does not fill the memory.
 package smallfile
 
 import (
@@ -17,8 +18,13 @@ import (
 const Max = 16 << 20
 
 // Read gives the content of a regular file of at most Max bytes.
-func Read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+func Read(path string) ([]byte, error) { return read(path, 0) }
+
+// ReadOwn is Read for a file that we wrote ourselves: a link in its place is not followed.
+func ReadOwn(path string) ([]byte, error) { return read(path, syscall.O_NOFOLLOW) }
+
+func read(path string, flags int) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC|flags, 0)
 	if err != nil {
 		return nil, err
 	}

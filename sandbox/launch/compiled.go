@@ -11,6 +11,7 @@ import (
 	"github.com/4cc2e759/sandbox/envfile/terms"
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/flat"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
 
@@ -86,7 +87,7 @@ func (p *Project) Cached() *Compiled {
 	if p.LockSrc == nil {
 		return nil
 	}
-	b, err := os.ReadFile(p.cacheFile())
+	b, err := smallfile.ReadOwn(p.cacheFile())
 	if err != nil {
 		return nil
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/4cc2e759/sandbox/internal/atomicfile"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/rmtree"
+	"github.com/4cc2e759/sandbox/internal/sealed"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/sandbox/plan"
 )
 
@@ -193,15 +195,18 @@ func (in *Instance) Close() error {
 
 // State reads what is known of a kept sandbox; nil if nothing is.
 func (in *Instance) State() (*State, error) {
-	b, err := os.ReadFile(filepath.Join(in.Dir, "state.json"))
+	b, err := smallfile.ReadOwn(filepath.Join(in.Dir, "state.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		b, err = sealed.Open(b)
 	}
 	s := new(State)
-	if err := json.Unmarshal(b, s); err != nil {
+	if err == nil {
+		err = json.Unmarshal(b, s)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("state of sandbox %s: %w", in.Name, err)
 	}
 	return s, nil
@@ -226,7 +231,7 @@ func (in *Instance) SetState(s State) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(in.Dir, "state.json"), append(b, '\n'), 0o600)
+	return atomicfile.Write(filepath.Join(in.Dir, "state.json"), sealed.Seal(b), 0o600)
 }
 
 // Kept lists the kept ones.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 	"github.com/4cc2e759/sandbox/internal/xdg"
 )
 
@@ -93,7 +94,7 @@ func (p *Project) granted(c *Compiled) error {
 
 // Trust reads what the user has agreed to; nil for nothing.
 func (p *Project) Trust() (*Trusted, error) {
-	b, err := os.ReadFile(p.TrustFile())
+	b, err := smallfile.ReadOwn(p.TrustFile())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

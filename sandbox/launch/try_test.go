@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/4cc2e759/sandbox/envfile/terms"
@@ -109,5 +110,44 @@ func TestBuildIDIsOfTheEngine(t *testing.T) {
 	}
 	if b := BuildID("1", exe); a == b || BuildID("2", exe) == b {
 		t.Error("another build or version has the same id")
+	}
+}
+
+// T-11, T-18: a kept plan of which one bit has changed is a miss, wherever it is; so is something in its place that
+// would keep the start waiting.
+func TestDamagedPlansAreMisses(t *testing.T) {
+	p, _ := testProject(t, Compiled{Env: plan.Env{Digest: "sha256:1", Lowers: []spec.Lower{{Path: "/store/layers-v1/0123/fs"}}, ImageEnv: []string{"A=1"}}})
+	file := p.cacheFile()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		x := append([]byte{}, b...)
+		x[i] ^= 1 << (i % 8)
+		if err := os.WriteFile(file, x, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p.Cached() != nil {
+			t.Fatalf("byte %d of %d is changed, and the plan is used", i, len(b))
+		}
+	}
+	for name, put := range map[string]func() error{
+		"a fifo":   func() error { return syscall.Mkfifo(file, 0o600) },
+		"a folder": func() error { return os.Mkdir(file, 0o700) },
+		"a link":   func() error { return errors.Join(os.WriteFile(file+"2", b, 0o600), os.Symlink(file+"2", file)) },
+	} {
+		if err := errors.Join(os.Remove(file), put()); err != nil {
+			t.Fatal(err)
+		}
+		if p.Cached() != nil {
+			t.Errorf("%s is used", name)
+		}
+	}
+	if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if p.Cached() == nil {
+		t.Error("the plan itself is a miss")
 	}
 }
