@@ -159,3 +159,49 @@ func pullMany(t *testing.T, ref string) {
 	}
 	t.Logf("peak %s KiB", strings.Fields(rest)[0])
 }
+
+// streamed is zstd from an encoder that does not know how much will come, so that it asks for its whole window.
+func streamed(t testing.TB, b []byte, window int) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	z, err := zstd.NewWriter(&buf, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]byte{b[:len(b)/2], b[len(b)/2:]} {
+		z.Write(part)
+		z.Flush()
+	}
+	z.Close()
+	var h zstd.Header
+	if err := h.Decode(buf.Bytes()); err != nil || h.WindowSize != uint64(window) {
+		t.Fatalf("a window of %d, want %d: %v", h.WindowSize, window, err)
+	}
+	return buf.Bytes()
+}
+
+// T-17, T-86: layers that ask for large windows are unpacked two at a time, so that an image of them stays in bounded
+// memory, and one that does not get on ends when it is told to. What begins small cannot become large.
+func TestWideWindows(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	var layers []registrytest.Layer
+	for i := range 6 {
+		l := registrytest.Layer{Files: []registrytest.File{{Name: "f", Body: noise(1<<16 + i)}}}
+		l.Raw = streamed(t, l.Tar(t), 64<<20)
+		layers = append(layers, l)
+	}
+	d := blobs.Image(t, registrytest.Image{Layers: layers})
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	im, _ := client(t, images.Options{Jobs: 6})
+	if _, got, err := pull(t, im, f.ref("v1")); err != nil || len(got) != 6 {
+		t.Errorf("%v", err)
+	}
+	small := registrytest.Layer{Files: []registrytest.File{{Name: "f", Body: noise(1 << 20)}}}
+	raw := small.Tar(t)
+	small.Raw = append(zstded(t, raw[:512]), streamed(t, raw[512:], 128<<20)...)
+	d = blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{small}})
+	f = newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	if _, _, err := pull(t, im, f.ref("v1")); err == nil || !strings.Contains(err.Error(), "window") {
+		t.Errorf("a frame of 128 MiB behind a small one: %v", err)
+	}
+}

@@ -92,3 +92,59 @@ func TestWrongSizesTakeNothingAway(t *testing.T) {
 		}
 	}
 }
+
+// A stranger's image that shares a blob with others and says something wrong of what is in it fails, and takes the
+// blob from nobody.
+func TestWrongDiffIDsTakeNothingAway(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(1<<12))
+	var m struct {
+		Config registrytest.Descriptor
+		Layers []registrytest.Descriptor
+	}
+	decode(t, blobs[d.Digest], &m)
+	var c struct {
+		RootFS struct {
+			DiffIDs []string `json:"diff_ids"`
+		}
+	}
+	decode(t, blobs[m.Config.Digest], &c)
+	lie := strings.Replace(string(blobs[m.Config.Digest]), c.RootFS.DiffIDs[1], unknownDiff, 1)
+	config := blobs.Put(m.Config.MediaType, []byte(lie))
+	x := blobs.JSON(t, d.MediaType, map[string]any{"schemaVersion": 2, "mediaType": d.MediaType, "config": config, "layers": m.Layers})
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d, "lie": x})
+	im, st := client(t, images.Options{})
+	img, _, err := pull(t, im, f.ref("v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.paths()
+	if _, _, err := pull(t, im, f.ref("lie")); err == nil {
+		t.Error("it was believed")
+	}
+	for _, p := range f.paths() {
+		if p == "GET blobs/"+m.Layers[1].Digest {
+			t.Error("the blob was fetched again, which cannot help")
+		}
+	}
+	if !st.HasBlob(t.Context(), img.Layers[1].Digest, img.Layers[1].Size) {
+		t.Error("the blob is gone")
+	}
+}
+
+// T-66: an image of more layers than anything can stack is refused before one is fetched.
+func TestTooManyLayers(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	l := registrytest.Layer{Files: []registrytest.File{{Name: "a"}}}
+	one := blobs.Image(t, registrytest.Image{Layers: []registrytest.Layer{l}})
+	layer := layerOf(t, blobs, one, 0)
+	var m struct{ Config registrytest.Descriptor }
+	decode(t, blobs[one.Digest], &m)
+	list := slices.Repeat([]registrytest.Descriptor{layer}, 1001)
+	x := blobs.JSON(t, one.MediaType, map[string]any{"schemaVersion": 2, "mediaType": one.MediaType, "config": m.Config, "layers": list})
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": x})
+	im, _ := client(t, images.Options{})
+	if _, err := resolve(t, im, f.ref("v1")); err == nil || !strings.Contains(err.Error(), "1001 layers, more than can be stacked: 1000") {
+		t.Errorf("%v", err)
+	}
+}

@@ -25,7 +25,7 @@ func (t *tarFile) inflate(ctx context.Context, o Options) error {
 	}
 	t.cleanup = cleanup
 	packed := &counted{r: ctxReader{ctx, t.f}}
-	plain, done, err := unpack.Plain(packed)
+	plain, done, err := unpack.Plain(ctx, packed)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 	maxDepth     = 64      // of JSON
 	maxNesting   = 3       // of indexes in indexes
 	maxDocuments = 200     // that are asked for on the way to one image
+	maxLayers    = 1000    // of an image; kernels stack 500
 	maxBlob      = 1 << 40 // bytes of a layer
 )
 

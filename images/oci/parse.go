@@ -103,7 +103,9 @@ func (d *Document) fill(manifests *[]Descriptor, config *Descriptor, layers *[]D
 		d.Manifests = *manifests
 		all = d.Manifests
 	} else {
-		d.Config, d.Layers = *config, *layers
+		if d.Config, d.Layers = *config, *layers; len(d.Layers) > maxLayers {
+			return fmt.Errorf("%w: it has %d layers, more than can be stacked: %d", ErrNotRunnable, len(d.Layers), maxLayers)
+		}
 		if t := d.Config.MediaType; t != TypeConfig && t != TypeDockerConfig {
 			if artifact != "" {
 				t = artifact

@@ -12,13 +12,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/4cc2e759/sandbox/images/fetch"
+	"github.com/4cc2e759/sandbox/internal/smallfile"
 )
 
 // Options are how registries are reached; the zero value is good.
@@ -97,7 +97,7 @@ func (c *Client) transport(host string) (http.RoundTripper, error) {
 		if err != nil {
 			pool = x509.NewCertPool()
 		}
-		pem, err := os.ReadFile(ca)
+		pem, err := smallfile.Read(ca)
 		if err != nil {
 			return nil, fmt.Errorf("certificate authority of %s: %w", host, err)
 		}

@@ -98,6 +98,21 @@ func (s *Store) isRight(ctx context.Context, path, hex string) bool {
 	return err == nil
 }
 
+// Recheck reads d again, of the own store, and removes it if it is not what it is called. It is false if there is
+// no such blob then.
+func (s *Store) Recheck(ctx context.Context, d Digest) bool {
+	p := s.Path(Blobs, d.Hex())
+	if d.Hex() == "" || gone(p) {
+		return false
+	}
+	if err := verifyBlob(ctx, p, d.Hex()); err == nil || ctx.Err() != nil {
+		return true
+	}
+	s.notice("a blob in the store was damaged, it is fetched again: sha256:" + short(d.Hex()) + "…")
+	RemoveAll(p)
+	return false
+}
+
 // RemoveBlob deletes d from the store itself, if it is there.
 func (s *Store) RemoveBlob(d Digest) error {
 	if d.Hex() == "" {

@@ -50,7 +50,7 @@ func (s *Store) NewBlob(ctx context.Context, d Digest, size int64) (*BlobWriter,
 		w.Discard()
 		return nil, ErrExists
 	}
-	if err := w.resume(); err != nil {
+	if err := w.resume(ctx); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("blob %s: %w", d, err)
 	}
@@ -58,7 +58,7 @@ func (s *Store) NewBlob(ctx context.Context, d Digest, size int64) (*BlobWriter,
 }
 
 // resume hashes what an earlier process left. More than the blob can have is no beginning of it.
-func (w *BlobWriter) resume() error {
+func (w *BlobWriter) resume(ctx context.Context) error {
 	fi, err := w.f.Stat()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (w *BlobWriter) resume() error {
 	if fi.Size() == 0 {
 		return nil
 	}
-	w.n, err = io.CopyBuffer(w.h, struct{ io.Reader }{w.f}, make([]byte, 256<<10))
+	w.n, err = io.CopyBuffer(w.h, ctxReader{ctx, w.f}, make([]byte, 256<<10))
 	return err
 }
 

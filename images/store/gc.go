@@ -198,13 +198,21 @@ func (s *Store) collectBatch(ctx context.Context, out []candidate, again func() 
 	if err != nil {
 		return err
 	}
-	defer t.close() // should this process die, the next Open does it
+	defer func() { // should this process die, or be told to end, the next Open does it
+		if ctx.Err() != nil {
+			t.closeSoon()
+		} else {
+			t.close()
+		}
+	}()
 	moved, err := s.moveAway(ctx, out, again, t.path)
 	for _, c := range moved {
-		freed, rerr := rmtree.Remove(c.path)
+		freed, rerr := rmtree.RemoveWhile(c.path, func() bool { return ctx.Err() == nil })
 		f.Bytes += freed
 		f.count(c.kind)
-		err = errors.Join(err, rerr)
+		if !errors.Is(rerr, rmtree.ErrStopped) {
+			err = errors.Join(err, rerr)
+		}
 	}
 	return err
 }

@@ -26,7 +26,8 @@ func (t *temp) close() {
 // closeSoon is close for a process that is told to end: what takes longer to remove than a moment is left to the
 // next Open, as if the process had been killed.
 func (t *temp) closeSoon() {
-	rmtree.RemoveUntil(t.path, time.Now().Add(time.Second))
+	end := time.Now().Add(time.Second)
+	rmtree.RemoveWhile(t.path, func() bool { return time.Now().Before(end) })
 	t.lock.Close()
 }
 

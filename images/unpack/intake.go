@@ -182,6 +182,18 @@ func (in *intake) discard(st *store.Store) {
 	}
 }
 
+// distrust removes bytes that turned out wrong. A blob that was in the store before only goes if it is not what
+// its digest says: what a stranger's documents say about it is no reason to take it from others. It is
+// true if another try can change something.
+func (in *intake) distrust(ctx context.Context, st *store.Store) bool {
+	if in.w == nil && in.open == nil {
+		return !st.Recheck(ctx, in.digest)
+	}
+	again := in.joined()
+	in.discard(st)
+	return again
+}
+
 func (in *intake) close() {
 	for _, c := range in.done {
 		c.Close()

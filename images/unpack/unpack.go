@@ -83,8 +83,8 @@ type job struct {
 }
 
 // run fills dir, which becomes the layer when it returns nil.
-func (j *job) run(ctx context.Context, dir string) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (j *job) run(all context.Context, dir string) error {
+	ctx, cancel := context.WithCancel(all)
 	defer cancel()
 	in, err := j.intake(ctx)
 	if err != nil {
@@ -102,8 +102,7 @@ func (j *job) run(ctx context.Context, dir string) error {
 		return store.NoteDiffID(dir, j.l.DiffID)
 	case wrongContent(err):
 		var limit *layer.LimitError
-		j.again = in.joined() && !errors.As(err, &limit)
-		in.discard(j.st)
+		j.again = in.distrust(all, j.st) && !errors.As(err, &limit)
 	}
 	return err
 }
@@ -113,7 +112,7 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 	first := newRelay(in)
 	defer first.close()
 	defer cancel() // before close: what blocks in a read must end
-	plain, closeDecoder, err := inflate(source{first})
+	plain, closeDecoder, err := inflate(ctx, source{first})
 	if err != nil {
 		return j.reason(ctx, err, in, first)
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,14 +17,14 @@ import (
 // the caller, and says how many bytes of disk that gave back: those of files whose last name it was.
 // It works by descriptor, never follows a link, and needs a bounded number of descriptors however deep
 // the tree is. A path that is not there is no error.
-func Remove(path string) (int64, error) { return RemoveUntil(path, time.Time{}) }
+func Remove(path string) (int64, error) { return RemoveWhile(path, nil) }
 
-// ErrLate is what is in the tree of [RemoveUntil]'s error where time was up.
-var ErrLate = errors.New("not removed in time")
+// ErrStopped is what is in the tree of [RemoveWhile]'s error when it was told to stop.
+var ErrStopped = errors.New("not all is removed")
 
-// RemoveUntil is Remove that stops at end; what is left by then is there still, in parts. The zero Time is no
-// end.
-func RemoveUntil(path string, end time.Time) (int64, error) {
+// RemoveWhile is Remove that asks now and then whether to go on; what is left when it stops is there still, in
+// parts.
+func RemoveWhile(path string, goOn func() bool) (int64, error) {
 	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return 0, nil
@@ -34,7 +33,7 @@ func RemoveUntil(path string, end time.Time) (int64, error) {
 		return 0, &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
 	}
 	defer unix.Close(parent)
-	r := remover{end: end}
+	r := remover{goOn: goOn}
 	r.remove(parent, filepath.Base(path), 0, -1)
 	if r.err != nil {
 		return r.freed, fmt.Errorf("remove %s: %w", path, r.err)
@@ -50,16 +49,16 @@ type remover struct {
 	moved int   // numbers the names of folders that were moved up
 	count int   // what is gone from where it was: as long as it grows, another round helps
 	err   error // the first one; the rest is still removed
-	end   time.Time
-	late  bool
+
+	goOn    func() bool // nil: always
+	stopped bool
 }
 
-// over looks at the clock now and then.
 func (r *remover) over() bool {
-	if !r.late && !r.end.IsZero() && r.count%64 == 0 && !time.Now().Before(r.end) {
-		r.late, r.err = true, ErrLate
+	if !r.stopped && r.goOn != nil && r.count%64 == 0 && !r.goOn() {
+		r.stopped, r.err = true, ErrStopped
 	}
-	return r.late
+	return r.stopped
 }
 
 func (r *remover) fail(name string, err error) {
@@ -107,7 +106,7 @@ func (r *remover) remove(dir int, name string, depth, top int) {
 	for {
 		before := r.count
 		r.empty(f, depth, top)
-		if r.late {
+		if r.stopped {
 			return
 		}
 		err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
@@ -144,7 +143,7 @@ func (r *remover) moveUp(dir int, name string, top int) {
 func (r *remover) empty(f *os.File, depth, top int) {
 	for {
 		names, _ := f.Readdirnames(4096)
-		if len(names) == 0 || r.late {
+		if len(names) == 0 || r.stopped {
 			return
 		}
 		for _, n := range names {

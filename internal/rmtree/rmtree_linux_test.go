@@ -6,11 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
-// A removal whose time is up stops where it is, in the middle of a tree, and another one ends it.
-func TestRemoveUntil(t *testing.T) {
+// A removal that is told to stop does so in the middle of a tree, and another one ends it.
+func TestRemoveWhile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
 	files := func() (n int) {
 		filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
@@ -32,11 +31,15 @@ func TestRemoveUntil(t *testing.T) {
 			}
 		}
 	}
-	if _, err := RemoveUntil(dir, time.Now().Add(-time.Second)); !errors.Is(err, ErrLate) || files() != 400 {
-		t.Errorf("no time at all: %v, %d files are left", err, files())
+	if _, err := RemoveWhile(dir, func() bool { return false }); !errors.Is(err, ErrStopped) || files() != 400 {
+		t.Errorf("at once: %v, %d files are left", err, files())
 	}
-	if _, err := RemoveUntil(dir, time.Now().Add(time.Hour)); err != nil {
-		t.Errorf("with time: %v", err)
+	asked := 0
+	if _, err := RemoveWhile(dir, func() bool { asked++; return asked < 6 }); !errors.Is(err, ErrStopped) || files() == 0 || files() == 400 {
+		t.Errorf("in the middle: %v, %d files are left", err, files())
+	}
+	if _, err := RemoveWhile(dir, func() bool { return true }); err != nil {
+		t.Errorf("to the end: %v", err)
 	}
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
 		t.Errorf("it is there: %v", err)

@@ -6,14 +6,13 @@ package rmtree
 import (
 	"errors"
 	"os"
-	"time"
 )
 
 // Remove removes path and everything below it. How many bytes that gave back is not known here.
 func Remove(path string) (int64, error) { return 0, os.RemoveAll(path) }
 
-// ErrLate is what is in the tree of [RemoveUntil]'s error where time was up.
-var ErrLate = errors.New("not removed in time")
+// ErrStopped is what is in the tree of [RemoveWhile]'s error when it was told to stop.
+var ErrStopped = errors.New("not all is removed")
 
-// RemoveUntil is Remove; it takes the time that it needs here.
-func RemoveUntil(path string, _ time.Time) (int64, error) { return Remove(path) }
+// RemoveWhile is Remove; it does not ask here.
+func RemoveWhile(path string, _ func() bool) (int64, error) { return Remove(path) }

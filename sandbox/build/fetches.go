@@ -90,7 +90,7 @@ func (b *Builder) unpacked(ctx context.Context, d store.Digest, archive string) 
 		}
 		defer f.Close()
 		packed := &countingReader{r: f}
-		plain, done, err := unpack.Plain(packed)
+		plain, done, err := unpack.Plain(ctx, packed)
 		if err != nil {
 			return err
 		}
