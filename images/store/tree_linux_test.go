@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -199,5 +200,37 @@ func TestVerify(t *testing.T) {
 	}
 	if !s.HasBlob(context.Background(), good, 4) {
 		t.Error("the good one is gone")
+	}
+}
+
+// T-11, T-27: a wheel whose list of files is gone, cut short, or something that keeps a reader waiting is not looked into,
+// not found, and made again.
+func TestWheelsThatAreNotWhole(t *testing.T) {
+	s := open(t, Options{})
+	ctx := context.Background()
+	fill := func(dir string) error { return os.WriteFile(dir+"/files", []byte("a list"), 0o444) }
+	for name, spoil := range map[string]func(list string) error{
+		"gone":   os.Remove,
+		"short":  func(p string) error { return errors.Join(os.Chmod(p, 0o600), os.Truncate(p, 2)) },
+		"a fifo": func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
+		"a link": func(p string) error { return errors.Join(os.Remove(p), os.Symlink("/etc/passwd", p)) },
+	} {
+		dir, _, err := s.MakeWheel(ctx, "abc", fill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(dir + "/files"); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := s.Wheel(ctx, "abc"); ok {
+			t.Errorf("%s: found", name)
+		}
+		damage, err := s.Verify(ctx, VerifyOptions{Wheel: func(context.Context, string) error { t.Errorf("%s: it was looked into", name); return nil }})
+		if err != nil || len(damage) != 1 {
+			t.Errorf("%s: %v, %v", name, damage, err)
+		}
+		if _, made, err := s.MakeWheel(ctx, "abc", fill); !made || err != nil {
+			t.Errorf("%s: made again: %v, %v", name, made, err)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 	for _, k := range []thing{
 		{KindBlob, Blobs, "", verifyBlob},
 		{KindLayer, Layers, "", func(ctx context.Context, path, name string) error { return s.verifyLayer(ctx, name, path, o.Layer) }},
-		{KindWheel, Wheels, "", func(ctx context.Context, path, _ string) error { return o.Wheel(ctx, path) }},
+		{KindWheel, Wheels, "", func(ctx context.Context, path, _ string) error { return verifyWheel(ctx, path, o.Wheel) }},
 		{KindImage, ImageRefs, "", verifyRecord},
 	} {
 		if k.kind == KindLayer && o.Layer == nil || k.kind == KindWheel && o.Wheel == nil {
@@ -138,6 +138,16 @@ func verifyBlob(ctx context.Context, path, name string) error {
 	return nil
 }
 
+var errNotWhole = errors.New("it is not as its maker left it: something is gone or was cut short")
+
+// verifyWheel looks first at what lies where the list of files should: it may keep a reader waiting.
+func verifyWheel(ctx context.Context, dir string, check func(context.Context, string) error) error {
+	if !whole(KindWheel, dir) {
+		return errNotWhole
+	}
+	return check(ctx, dir)
+}
+
 func (s *Store) verifyLayer(ctx context.Context, name, dir string, check func(context.Context, Layer) error) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -146,7 +156,7 @@ func (s *Store) verifyLayer(ctx context.Context, name, dir string, check func(co
 		return errors.Join(errors.New("not a folder"), err)
 	}
 	if !whole(KindLayer, dir) {
-		return errors.New("it is not as its maker left it: something is gone or was cut short")
+		return errNotWhole
 	}
 	release, err := s.Use(name)
 	if errors.Is(err, ErrNotFound) {
