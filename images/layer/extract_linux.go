@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // extractor makes the tree. Everything is done relative to descriptors of folders that were resolved
@@ -113,8 +114,11 @@ func (x *extractor) close() error {
 	return nil
 }
 
-// fail adds the entry, and the words for a full disk.
+// fail adds the entry, the words for a full disk, and what helps on one that lacks something.
 func (x *extractor) fail(name, op string, err error) error {
+	if err == unix.EOPNOTSUPP {
+		err = hint.With(err, "the store's file system cannot hold this layer: set SANDBOX_STORE to a folder on another disk; sandbox doctor says what is missing")
+	}
 	return fmt.Errorf("entry %q: %w", name, store.Space(&os.PathError{Op: op, Path: filepath.Join(x.dir, "fs"), Err: err}, op, x.dir))
 }
 

@@ -86,9 +86,13 @@ func Space(err error, op, path string) error {
 type FilesystemError struct {
 	Path, Type string
 	Missing    string // what it lacks; "" = it is one of many machines, without locks between them
+	Usable     bool   // all the same, for most things
 }
 
 func (e *FilesystemError) Error() string {
+	if e.Usable {
+		return fmt.Sprintf("the store is on %s, which has no %s: images that hide folders of their own lower layers cannot be unpacked there: %s", e.Type, e.Missing, e.Path)
+	}
 	if e.Missing != "" {
 		return fmt.Sprintf("the store cannot be on %s, which has no %s: %s", e.Type, e.Missing, e.Path)
 	}

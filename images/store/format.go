@@ -57,7 +57,10 @@ func (s *Store) checkFormat() (noted bool, err error) {
 
 // noteFormat is for a store that is new: what it needs of the file system is tried out, once.
 func (s *Store) noteFormat() error {
-	if err := Probe(s.dir); err != nil {
+	var lacks *FilesystemError
+	if err := Probe(s.dir); errors.As(err, &lacks) && lacks.Usable {
+		s.notice(lacks.Error())
+	} else if err != nil {
 		return err
 	}
 	if err := s.makeFolders(); err != nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // Probe tries out what a store needs of a file system, in the folder dir, and leaves nothing. What is missing is a
-// *[FilesystemError]; a folder that cannot be written, or has no room, tells nothing.
+// *[FilesystemError]; a folder that cannot be written, or has no room, tells nothing. Without attributes of users,
+// which memory has only since Linux 6.6, a store is of use all the same.
 //
 // It takes some 30 system calls: [Open] does it when a store is made, and `sandbox doctor` does.
 func Probe(dir string) error {
@@ -23,10 +24,10 @@ func Probe(dir string) error {
 		try  func(dir string) error
 	}{
 		{"locks that hold between processes", probeLocks},
-		{"extended attributes of users", probeAttributes},
 		{"modes of files", probeModes},
 		{"symbolic links", func(dir string) error { return os.Symlink("target", dir+"/link") }},
 		{"replacing of a file by another", probeRename},
+		{attributes, probeAttributes},
 	} {
 		sub := filepath.Join(tmp, "d")
 		if err := os.Mkdir(sub, 0o700); err != nil {
@@ -40,11 +41,13 @@ func Probe(dir string) error {
 			return nil
 		default:
 			magic, _ := filesystem(dir)
-			return &FilesystemError{Path: dir, Type: fsName(magic), Missing: p.what}
+			return &FilesystemError{Path: dir, Type: fsName(magic), Missing: p.what, Usable: p.what == attributes}
 		}
 	}
 	return nil
 }
+
+const attributes = "extended attributes of users"
 
 var errNotKept = errors.New("not kept")
 

@@ -65,7 +65,7 @@ type Store struct {
 }
 
 // Open opens the store in dir and makes it if it is not there. The error is a *FilesystemError where
-// dir is on a network file system, or, when it is made, on one that lacks what it needs. A store that cannot be written opens all the same.
+// dir is on a network file system, or, when it is made, on one that lacks what it cannot do without. A store that cannot be written opens all the same.
 //
 // What an open store promises:
 //

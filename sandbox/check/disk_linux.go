@@ -99,6 +99,8 @@ func storeDisk(_ context.Context, h *host) result {
 		err = store.Probe(dir)
 	}
 	switch {
+	case errors.As(err, &unfit) && unfit.Usable:
+		return result{Warn, unfit.Error(), unfit.Hint()}
 	case errors.As(err, &unfit):
 		return result{Fail, unfit.Error(), unfit.Hint()}
 	case errors.As(err, &newer):
