@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // The test binary runs itself as another user, and in namespaces: see asUser.
@@ -159,6 +160,10 @@ func helper(name string) error {
 		if err = in.Decode(&j.applyJob); err == nil {
 			out, err = applyToFullDisk(j.applyJob)
 		}
+	case "ramfs":
+		if err = in.Decode(&j.applyJob); err == nil {
+			out, err = applyWithoutAttributes(j.applyJob)
+		}
 	case "old":
 		if err = in.Decode(&j.applyJob); err == nil {
 			if err = denyOpenat2(); err == nil {
@@ -250,6 +255,20 @@ func applyToFullDisk(j applyJob) (string, error) {
 		return "SpaceError " + err.Error(), nil
 	}
 	return fmt.Sprint(err), nil
+}
+
+// applyWithoutAttributes says what is said on a file system that has none.
+func applyWithoutAttributes(j applyJob) (string, error) {
+	if err := unix.Mount("ramfs", j.Dir, "ramfs", 0, ""); err != nil {
+		return "", err
+	}
+	for _, d := range []string{"/fs", "/tar"} {
+		if err := os.Mkdir(j.Dir+d, 0o755); err != nil {
+			return "", err
+		}
+	}
+	_, err := Apply(context.Background(), bytes.NewReader(j.Tar), j.Dir, ApplyOptions{})
+	return fmt.Sprint(err, hint.Of(err)), nil
 }
 
 // mountAndLook stacks the trees as the runtime does and describes what it sees.

@@ -95,6 +95,28 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// T-82: a layer that needs attributes of users says where it fails what helps; others do not need them.
+func TestWithoutAttributes(t *testing.T) {
+	for name, c := range map[string]struct {
+		es   []ent
+		want string
+	}{
+		"opaque":   {ents(dir("d/", 0o755), file("d/.wh..wh..opq", "")), "SANDBOX_STORE"},
+		"whiteout": {ents(dir("d/", 0o755), file("d/.wh.x", "")), "SANDBOX_STORE"},
+		"plain":    {ents(dir("d/", 0o755), file("d/x", "x"), xattrs(file("y", ""), "user.k", "v")), "<nil>"},
+	} {
+		mnt := openDir(t)
+		give(t, mnt)
+		var got string
+		if err := asUser(t, true, "ramfs", applyJob{Dir: mnt, Tar: makeTar(t, c.es...)}, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // T-19: a full disk is said to be one, wherever it strikes.
 func TestFullDisk(t *testing.T) {
 	mnt := openDir(t)

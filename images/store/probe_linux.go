@@ -37,7 +37,7 @@ func Probe(dir string) error {
 		RemoveAll(sub)
 		switch {
 		case err == nil:
-		case readOnly(err) && !errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EMFILE), errors.Is(err, unix.EIO):
+		case readOnly(err) && !errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EMFILE), errors.Is(err, unix.EIO), errors.Is(err, unix.ENOENT):
 			return nil
 		default:
 			magic, _ := filesystem(dir)

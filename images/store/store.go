@@ -103,8 +103,11 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	noted, err := s.checkFormat()
-	if err != nil || o.Fast {
-		return s, err
+	if err != nil {
+		return nil, err
+	}
+	if o.Fast {
+		return s, nil
 	}
 	if noted {
 		err = s.makeFolders()
