@@ -173,6 +173,14 @@ func (a *app) runOptions(r *runFlags, args []string) (sandbox.RunOptions, error)
 	if r.network != "" && r.network != "host" && r.network != "none" {
 		return o, fmt.Errorf("--network takes host or none, not %q", r.network)
 	}
+	if r.image != "" && !r.inPlace {
+		switch {
+		case len(r.profiles) > 0:
+			return o, errors.New("--profile is for an env file, and --image uses none")
+		case r.from != "" || r.makeLock:
+			return o, errors.New("--image runs an image: it does not go with --from or --lock")
+		}
+	}
 	for _, e := range r.env {
 		name, value, ok := strings.Cut(e, "=")
 		if !ok {
