@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -245,13 +246,18 @@ func Refused(err error) bool {
 
 // explainPush turns refusals into words.
 func (e *endpoint) explainPush(err error) error {
-	var t *transport.Error
-	if !errors.As(err, &t) {
-		return pushError(err)
-	}
 	host := e.repo.RegistryStr()
 	if host == hub {
 		host = "docker.io"
+	}
+	var t *transport.Error
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &t):
+	case errors.As(err, &dial) && dial.Op == "dial": // the library has tried https and http, and says so at length
+		return hint.With(fmt.Errorf("nobody answers at %s: %w", host, dial), "check name and port, and the network; a proxy is taken from HTTPS_PROXY and HTTP_PROXY")
+	default:
+		return pushError(err)
 	}
 	switch t.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
