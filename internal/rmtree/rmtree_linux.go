@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,15 @@ var ErrStopped = errors.New("not all is removed")
 // RemoveWhile is Remove that asks now and then whether to go on; what is left when it stops is there still, in
 // parts.
 func RemoveWhile(path string, goOn func() bool) (int64, error) {
+	return new(Together).RemoveWhile(path, goOn)
+}
+
+// Together is for several removals at once of trees that share files by hard links: bytes that only the last
+// name gives back are counted by one of them. The zero value is ready; it is safe for concurrent use.
+type Together struct{ linked sync.Mutex }
+
+// RemoveWhile is [RemoveWhile].
+func (t *Together) RemoveWhile(path string, goOn func() bool) (int64, error) {
 	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return 0, nil
@@ -33,7 +43,7 @@ func RemoveWhile(path string, goOn func() bool) (int64, error) {
 		return 0, &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
 	}
 	defer unix.Close(parent)
-	r := remover{goOn: goOn}
+	r := remover{goOn: goOn, linked: &t.linked}
 	r.remove(parent, filepath.Base(path), 0, -1)
 	if r.err != nil {
 		return r.freed, fmt.Errorf("remove %s: %w", path, r.err)
@@ -50,6 +60,7 @@ type remover struct {
 	count int   // what is gone from where it was: as long as it grows, another round helps
 	err   error // the first one; the rest is still removed
 
+	linked  *sync.Mutex // held while a file with several names loses one
 	goOn    func() bool // nil: always
 	stopped bool
 }
@@ -78,14 +89,7 @@ func (r *remover) remove(dir int, name string, depth, top int) {
 		return
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		if err := unix.Unlinkat(dir, name, 0); err != nil {
-			r.fail(name, err)
-			return
-		}
-		r.count++
-		if st.Nlink == 1 {
-			r.freed += st.Blocks * 512
-		}
+		r.unlink(dir, name, &st)
 		return
 	}
 	fd, err := openForRemoval(dir, name, st.Mode)
@@ -121,6 +125,25 @@ func (r *remover) remove(dir int, name string, depth, top int) {
 			return
 		}
 		f.Seek(0, 0)
+	}
+}
+
+func (r *remover) unlink(dir int, name string, st *unix.Stat_t) {
+	if st.Nlink > 1 {
+		r.linked.Lock()
+		defer r.linked.Unlock()
+		if err := unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			r.fail(name, err)
+			return
+		}
+	}
+	if err := unix.Unlinkat(dir, name, 0); err != nil {
+		r.fail(name, err)
+		return
+	}
+	r.count++
+	if st.Nlink == 1 {
+		r.freed += st.Blocks * 512
 	}
 }
 

@@ -16,3 +16,11 @@ var ErrStopped = errors.New("not all is removed")
 
 // RemoveWhile is Remove; it does not ask here.
 func RemoveWhile(path string, _ func() bool) (int64, error) { return Remove(path) }
+
+// Together is for several removals at once. The zero value is ready; it is safe for concurrent use.
+type Together struct{}
+
+// RemoveWhile is [RemoveWhile].
+func (*Together) RemoveWhile(path string, goOn func() bool) (int64, error) {
+	return RemoveWhile(path, goOn)
+}
