@@ -7,15 +7,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // CgroupMount is where the whole of cgroup v2 is mounted, "" for nowhere.
 func CgroupMount() string {
-	b, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.SplitSeq(string(b), "\n") {
-		head, tail, _ := strings.Cut(line, " - ")
-		if f := strings.Fields(head); len(f) > 4 && f[3] == "/" && strings.HasPrefix(tail, "cgroup2 ") {
-			return f[4]
+	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup2"))
+	for _, m := range mounts {
+		if m.Root == "/" {
+			return m.Mountpoint
 		}
 	}
 	return ""

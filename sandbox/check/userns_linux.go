@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -259,11 +260,11 @@ func proc(ctx context.Context, h *host) result {
 // overmounts lists what hides parts of /proc from us; the kernel then refuses a /proc without them.
 func overmounts(h *host) []string {
 	info, _ := h.read("/proc/self/mountinfo")
+	mounts, _ := mountinfo.GetMountsFromReader(strings.NewReader(info), nil)
 	var over []string
-	for line := range strings.SplitSeq(info, "\n") {
-		f := strings.Fields(line)
-		if len(f) > 4 && strings.HasPrefix(f[4], "/proc/") && filepath.Base(f[4]) != "binfmt_misc" {
-			over = append(over, f[4])
+	for _, m := range mounts {
+		if strings.HasPrefix(m.Mountpoint, "/proc/") && filepath.Base(m.Mountpoint) != "binfmt_misc" {
+			over = append(over, m.Mountpoint)
 		}
 	}
 	return over

@@ -55,18 +55,6 @@ func (h Host) own() (string, bool) {
 	return "", false
 }
 
-// mount is where version 2 is mounted, and which group is at its top.
-func (h Host) mount() (dir, root string) {
-	b, _ := os.ReadFile(h.Root + "/proc/self/mountinfo")
-	for line := range strings.SplitSeq(string(b), "\n") {
-		head, tail, _ := strings.Cut(line, " - ")
-		if f := strings.Fields(head); len(f) > 4 && strings.HasPrefix(tail, "cgroup2 ") {
-			return f[4], f[3]
-		}
-	}
-	return "", ""
-}
-
 // writable: a process is moved by whoever may write the cgroup.procs of where it goes and of the group that
 // both places lie in.
 func writable(dir string) bool {
