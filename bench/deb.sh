@@ -3,7 +3,7 @@
 # same locked .debs from a file: repository.
 #   deb.sh [RUNS]        as root; SANDBOX=path of our binary. Prints medians in seconds and the ratio.
 set -euo pipefail
-N=${1:-3}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-/var/tmp/sandbox-bench/deb}; mkdir -p "$W/project" "$W/repo"; cd "$W/project"
+N=${1:-3}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-${BENCH_TMP:-/var/tmp}/sandbox-bench/deb}; mkdir -p "$W/project" "$W/repo"; cd "$W/project"
 for p in mmdebstrap dpkg-dev; do dpkg -s $p >/dev/null 2>&1 || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -yqq mmdebstrap dpkg-dev >/dev/null; }; done
 export SANDBOX_STORE=$W/store
 printf 'schema = 1\n[image]\nbase = "deb:bookworm"\n' > sandbox.toml
@@ -30,7 +30,7 @@ def ours():
 def theirs():
     shutil.rmtree(w + '/root', ignore_errors=True); os.sync()
     t = time.time()
-    sp.run(['mmdebstrap', '--quiet', '--variant=minbase', '--mode=root', '--format=directory', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr', 'bookworm', w + '/root', f'deb [trusted=yes] copy:{w}/repo bookworm main'], check=True)
+    sp.run(['mmdebstrap', '--quiet', '--variant=minbase', '--mode=root', '--format=directory', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr', 'bookworm', w + '/root', f'deb [trusted=yes] copy:{w}/repo bookworm main'], check=True, capture_output=True)
     return time.time() - t
 a, b = [], []
 for _ in range(n):

@@ -2,7 +2,7 @@
 # What a collection of a store with 2,000 layers takes: with all of them in use, and with none. As anybody; SANDBOX=path of
 # our binary. Four images of 500 layers, each layer with ten files, are made here and pulled.
 set -euo pipefail
-S=${SANDBOX:-sandbox}; W=$(mktemp -d /var/tmp/gc.XXXXXX); trap 'rm -rf "$W"' EXIT
+S=${SANDBOX:-sandbox}; W=$(mktemp -d "${BENCH_TMP:-/var/tmp}"/gc.XXXXXX); trap 'rm -rf "$W"' EXIT
 export SANDBOX_STORE="$W/s"
 python3 - "$W" <<'P'
 import gzip, hashlib, io, json, os, sys, tarfile

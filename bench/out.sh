@@ -5,7 +5,7 @@
 # push: to an empty registry each time, so that every layer is sent.
 # built: an environment's own layers, packed and compressed for the first time, beside podman save of the same image.
 set -euo pipefail
-N=${1:-5}; S=${SANDBOX:-sandbox}; REF=127.0.0.1:5000/ml:gz; W=$(mktemp -d /var/tmp/out.XXXXXX)
+N=${1:-5}; S=${SANDBOX:-sandbox}; REF=127.0.0.1:5000/ml:gz; W=$(mktemp -d "${BENCH_TMP:-/var/tmp}"/out.XXXXXX)
 export SANDBOX_STORE="$W/s"; P=(podman --root "$W/p" --runroot "$W/r")
 trap 'kill $(cat "$W/pid") 2>/dev/null || true; "${P[@]}" rmi -af >/dev/null 2>&1 || true; umount "$W"/p/overlay 2>/dev/null || true; rm -rf "$W" 2>/dev/null || true' EXIT
 fresh() { # an empty registry on port 5001

@@ -3,7 +3,7 @@
 # user namespace (overlay, /proc bound, chroot) and the same command.
 #   train.sh [RUNS]      as root; SANDBOX=path of our binary. Prints medians in seconds and the ratio.
 set -euo pipefail
-N=${1:-3}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-/var/tmp/sandbox-bench/train}; mkdir -p "$W"
+N=${1:-3}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-${BENCH_TMP:-/var/tmp}/sandbox-bench/train}; mkdir -p "$W"
 cp -r "$(dirname "$(realpath "$0")")/../examples/train-digits" "$W/" ; cd "$W/train-digits"
 export SANDBOX_STORE=${SANDBOX_STORE:-$W/store}
 "$S" -q run train --epochs 5 >/dev/null

@@ -3,7 +3,7 @@
 # removed, so plan, start and sync are in it) against `uv pip sync` with hard links from its warm cache.
 #   wheels.sh [RUNS]     any user with uv on PATH; SANDBOX=path of our binary. Prints medians in seconds and the ratio.
 set -euo pipefail
-N=${1:-5}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-/var/tmp/sandbox-bench/wheels}; mkdir -p "$W/project"; cd "$W/project"
+N=${1:-5}; S=$(realpath "${SANDBOX:-$(command -v sandbox)}"); W=${W:-${BENCH_TMP:-/var/tmp}/sandbox-bench/wheels}; mkdir -p "$W/project"; cd "$W/project"
 export SANDBOX_STORE=$W/store
 cat > sandbox.toml <<'T'
 schema = 1
