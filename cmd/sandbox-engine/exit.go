@@ -156,7 +156,8 @@ func (a *app) codeOf(err error) int {
 const exitStatus = `
 EXIT STATUS
   0  done    1  failed    2  mistake on the command line
-  3  the lock is older than the env file    4  this host cannot do it`
+  3  the lock is older than the env file    4  this host cannot do it
+  130  interrupted`
 
 const exitStatusAll = exitStatus + `
   run and shell: the program's own, 124 to 127 where it was ended or could not be run (run --help)`
