@@ -240,6 +240,34 @@ func TestLyingLayers(t *testing.T) {
 	}
 }
 
+// What arrived wrong is not taken up by the next pull, however early that was noticed: the rest of a large layer is not
+// waited for then, so that nobody has compared the whole with its digest.
+func TestWrongBeginningsAreNotKept(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(12<<20))
+	big := layerOf(t, blobs, d, 1)
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	wrong := bytes.Clone(blobs[big.Digest])
+	clear(wrong[100:1000])
+	f.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if isBlob(r, big) {
+			w.Write(wrong)
+		}
+		return isBlob(r, big)
+	}
+	im, st := client(t, images.Options{})
+	if _, _, err := pull(t, im, f.ref("v1")); err == nil {
+		t.Fatalf("got %v", err)
+	}
+	if left, _ := os.ReadDir(st.Path(store.Partial)); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	f.handle = nil
+	if _, layers, err := pull(t, im, f.ref("v1")); err != nil || readLayer(t, layers[1], "data") != noise(12<<20) {
+		t.Errorf("the next pull: %v", err)
+	}
+}
+
 func gzipped(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer

@@ -84,8 +84,8 @@ type job struct {
 
 // run fills dir, which becomes the layer when it returns nil.
 func (j *job) run(all context.Context, dir string) error {
-	ctx, cancel := context.WithCancel(all)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(all)
+	defer cancel(nil)
 	in, err := j.intake(ctx)
 	if err != nil {
 		return err
@@ -108,10 +108,10 @@ func (j *job) run(all context.Context, dir string) error {
 }
 
 // extract is the pipeline: in → relay → inflate → relay → hash and apply.
-func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string) error {
+func (j *job) extract(ctx context.Context, cancel context.CancelCauseFunc, in *intake, dir string) error {
 	first := newRelay(in)
 	defer first.close()
-	defer cancel() // before close: what blocks in a read must end
+	defer cancel(nil) // before close: what blocks in a read must end
 	plain, closeDecoder, err := inflate(ctx, source{first})
 	if err != nil {
 		return j.reason(ctx, err, in, first)
@@ -121,7 +121,7 @@ func (j *job) extract(ctx context.Context, cancel func(), in *intake, dir string
 	diff := sha256.New()
 	info, err := layer.Apply(ctx, io.TeeReader(second, diff), dir, layer.ApplyOptions{Log: j.o.Log, Limits: j.o.Limits, Packed: j.packed(in)})
 	if err != nil && !j.worthDraining(ctx, err, in) {
-		cancel()
+		cancel(errEnough)
 	}
 	second.close()
 	if err != nil {
@@ -178,11 +178,14 @@ func (j *job) reason(ctx context.Context, err error, in *intake, first *relay) e
 	}
 	err = fmt.Errorf("%s: %w", j.name, printable.Error(err, 600)) // names in the tar are of any length
 	var errno syscall.Errno
-	if ctx.Err() == nil && !errors.As(err, &errno) {
+	if told := context.Cause(ctx); (told == nil || told == errEnough) && !errors.As(err, &errno) {
 		err = &brokenError{err} // not the machine's fault
 	}
 	return err
 }
+
+// errEnough ends what is still under way when the layer is known to be wrong.
+var errEnough = errors.New("the layer is wrong")
 
 // brokenError is a layer that cannot be unpacked.
 type brokenError struct{ err error }
