@@ -127,7 +127,11 @@ func isDial(err error) bool {
 
 // explain puts the object and the advice to the last error of a download.
 func explain(name string, err error) error {
-	if said := err.Error(); strings.HasPrefix(said, name+": ") || strings.HasPrefix(said, name+" from ") {
+	said := err.Error()
+	if begin := strings.TrimPrefix(name, "https"); begin != name && strings.HasPrefix(said, "http"+begin) {
+		name = "http" + begin // a registry that has nothing else
+	}
+	if strings.HasPrefix(said, name+": ") || strings.HasPrefix(said, name+" from ") {
 		err = fmt.Errorf("fetch %w", err)
 	} else {
 		err = fmt.Errorf("fetch %s: %w", name, err)

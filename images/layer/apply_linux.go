@@ -98,7 +98,7 @@ func (a *applier) read() error {
 			return &LimitError{What: "layer", Key: "entries", Limit: int64(a.o.Limits.Entries)}
 		}
 		if err := a.entry(tr, h); err != nil {
-			return fmt.Errorf("entry %q: %w", h.Name, err)
+			return fmt.Errorf("entry %q: %w", shown(h.Name), err)
 		}
 		if err := a.progress(); err != nil {
 			return err

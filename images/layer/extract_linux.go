@@ -119,7 +119,7 @@ func (x *extractor) fail(name, op string, err error) error {
 	if err == unix.EOPNOTSUPP {
 		err = hint.With(err, "the store's file system cannot hold this layer: set SANDBOX_STORE to a folder on another disk; sandbox doctor says what is missing")
 	}
-	return fmt.Errorf("entry %q: %w", name, store.Space(&os.PathError{Op: op, Path: filepath.Join(x.dir, "fs"), Err: err}, op, x.dir))
+	return fmt.Errorf("entry %q: %w", shown(name), store.Space(&os.PathError{Op: op, Path: filepath.Join(x.dir, "fs"), Err: err}, op, x.dir))
 }
 
 func (x *extractor) warn(kind, format string, args ...any) {
@@ -158,7 +158,7 @@ func (x *extractor) do(o *op) error {
 		x.pending.set("", dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec})
 	}
 	if err := x.within(); err != nil {
-		return fmt.Errorf("entry %q: %w", e.name, err)
+		return fmt.Errorf("entry %q: %w", shown(e.name), err)
 	}
 	if e.name == "" {
 		if e.kind != tar.TypeDir {
@@ -169,7 +169,7 @@ func (x *extractor) do(o *op) error {
 	dirName, base := split(e.name)
 	p, err := x.parent(dirName, e)
 	if err != nil {
-		return fmt.Errorf("entry %q: %w", e.name, err)
+		return fmt.Errorf("entry %q: %w", shown(e.name), err)
 	}
 	if strings.HasPrefix(base, whPrefix) {
 		return x.whiteout(p, base, e)

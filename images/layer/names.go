@@ -95,3 +95,12 @@ func whiteout(base string) (hidden string, opaque, skip bool, err error) {
 	}
 	return hidden, false, false, nil
 }
+
+// shown is a name for a message, where one of thousands of bytes would push the reason out.
+func shown(name string) string {
+	const most = 200
+	if len(name) > most {
+		return name[:most] + "…"
+	}
+	return name
+}

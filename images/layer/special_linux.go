@@ -31,7 +31,7 @@ func (x *extractor) special(p place, base string, e *entry) error {
 			return err
 		})
 	}
-	x.warn("type", "entry %q has the unknown type %q and is left out", e.name, e.kind)
+	x.warn("type", "entry %q has the unknown type %q and is left out", shown(e.name), e.kind)
 	return nil
 }
 
@@ -113,23 +113,23 @@ func (x *extractor) setDir(p place, base, real string, e *entry) error {
 func (x *extractor) hardLink(p place, base, real string, e *entry) error {
 	targetDir, targetBase := split(e.link)
 	if e.link == "" {
-		return fmt.Errorf("entry %q: a hard link to a directory", e.name)
+		return fmt.Errorf("entry %q: a hard link to a directory", shown(e.name))
 	}
 	// Parents of a target are never made: what is not there has nothing to link to.
 	t, err := x.target(targetDir)
 	if err != nil {
-		return fmt.Errorf("entry %q: the target %q of the hard link: %w", e.name, e.link, err)
+		return fmt.Errorf("entry %q: the target %q of the hard link: %w", shown(e.name), shown(e.link), err)
 	}
 	defer unix.Close(t)
 	var st, old unix.Stat_t
 	err = unix.Fstatat(t, targetBase, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
 	case err == unix.ENOENT, err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR:
-		return fmt.Errorf("entry %q: the target %q of the hard link is not in this layer", e.name, e.link)
+		return fmt.Errorf("entry %q: the target %q of the hard link is not in this layer", shown(e.name), shown(e.link))
 	case err != nil:
 		return x.fail(e.name, "link", err)
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return fmt.Errorf("entry %q: a hard link to a directory: %q", e.name, e.link)
+		return fmt.Errorf("entry %q: a hard link to a directory: %q", shown(e.name), shown(e.link))
 	}
 	if unix.Fstatat(p.fd, base, &old, unix.AT_SYMLINK_NOFOLLOW) == nil {
 		if old.Ino == st.Ino && old.Dev == st.Dev {
@@ -185,7 +185,7 @@ func (x *extractor) id(n int, e *entry) int {
 	if n >= 0 && int64(n) < 1<<32-1 {
 		return n
 	}
-	x.warn("id", "entry %q belongs to the impossible id %d; nobody (65534) is taken instead", e.name, n)
+	x.warn("id", "entry %q belongs to the impossible id %d; nobody (65534) is taken instead", shown(e.name), n)
 	return 65534
 }
 
@@ -208,7 +208,7 @@ func (x *extractor) setXattrs(fd int, e *entry) (kept map[string]string, err err
 			case unix.EDQUOT, unix.EIO:
 				return nil, x.fail(e.name, "set an attribute", err)
 			default: // also ENOSPC, which here means: more than the file system keeps for a file
-				x.warn("xattr", "entry %q: the file system cannot hold the attribute %q (%v); it is kept for exports only", e.name, n, err)
+				x.warn("xattr", "entry %q: the file system cannot hold the attribute %q (%v); it is kept for exports only", shown(e.name), n, err)
 			}
 		}
 		if kept == nil {
