@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/4cc2e759/sandbox/images/store"
 )
@@ -97,45 +98,25 @@ func loadPlaces(path string) (*places, error) {
 	return p, sc.Err()
 }
 
+// line takes a line exactly as save writes it: nothing in it is passed over.
 func (p *places) line(s string) error {
-	var kind string
-	var a, b int
-	var quoted string
-	bad := fmt.Errorf("bad line %q", s)
-	n, _ := fmt.Sscanf(s, "%s %d", &kind, &a)
-	if n != 2 {
-		return bad
+	kind, rest, _ := strings.Cut(s, " ")
+	first, rest, _ := strings.Cut(rest, " ")
+	second := ""
+	if kind == "k" {
+		second, rest, _ = strings.Cut(rest, " ")
 	}
-	rest := s[len(kind)+1+len(strconv.Itoa(a)):]
-	switch kind {
-	case "a":
-		quoted = rest
-	case "k":
-		if n, _ := fmt.Sscanf(rest, " %d", &b); n != 1 {
-			return bad
-		}
-		quoted = rest[1+len(strconv.Itoa(b)):]
-	default:
-		return bad
-	}
-	if len(quoted) < 2 {
-		return bad
-	}
-	real, err := strconv.Unquote(quoted[1:])
-	if err != nil {
-		return bad
-	}
-	again := fmt.Sprintf("k %d %d %+q", a, b, real)
-	if kind == "a" {
-		again = fmt.Sprintf("a %d %+q", a, real)
-	}
-	if s != again { // nothing in it is passed over
-		return bad
-	}
-	if kind == "a" {
+	a, err1 := strconv.Atoi(first)
+	b, err2 := strconv.Atoi(second)
+	real, err3 := strconv.Unquote(rest)
+	switch {
+	case err1 != nil || err3 != nil:
+	case kind == "a" && s == fmt.Sprintf("a %d %+q", a, real):
 		p.aliases[a] = real
-	} else {
+		return nil
+	case kind == "k" && err2 == nil && s == fmt.Sprintf("k %d %d %+q", a, b, real):
 		p.kept[real] = append(p.kept[real], keptFile{a, b})
+		return nil
 	}
-	return nil
+	return fmt.Errorf("bad line %.200q", s)
 }
