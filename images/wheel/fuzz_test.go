@@ -124,6 +124,34 @@ func FuzzEntryPoints(f *testing.F) {
 	})
 }
 
+// FuzzFileList reads any lines as the list of files of an unpacked wheel: an error, or files below its folder.
+func FuzzFileList(f *testing.F) {
+	for _, s := range []string{
+		listMagic + " foo 1.0\n- abc 3 site/foo.py\nx def 0 scripts/a b\n", listMagic + " foo 1.0\n", listMagic + " foo\n", "other foo 1.0\n", listMagic + " foo 1.0",
+		listMagic + " foo 1.0\n- abc 3 ../x\n", listMagic + " foo 1.0\n- abc 3 /etc/passwd\n", listMagic + " foo 1.0\n- abc x site/a\n", listMagic + " foo 1.0\n\n\n", "",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "files"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		project, files, err := readList(dir)
+		if err != nil {
+			return
+		}
+		if strings.ContainsAny(project, " \n") {
+			t.Errorf("the project %q", project)
+		}
+		for _, x := range files {
+			if !filepath.IsLocal(x.from) || x.size < 0 {
+				t.Errorf("%+v", x)
+			}
+		}
+	})
+}
+
 // Whatever an archive holds, nothing is written outside the folder.
 func FuzzUnpack(f *testing.F) {
 	seed := makeWheel(f, f.TempDir(), "p", "1", entry{name: "x/y.py", body: "z"}, entry{name: "p-1.data/scripts/s", body: "#!python\n"})
