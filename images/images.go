@@ -96,10 +96,6 @@ func (im *Images) Resolve(ctx context.Context, ref Ref, platform string) (*Image
 		img, err = im.resolveArchive(ctx, ref, platform)
 	}
 	if err != nil {
-		var p *oci.PlatformError
-		if ref.Kind == Registry && (errors.As(err, &p) || errors.Is(err, oci.ErrNotRunnable)) {
-			err = fmt.Errorf("%s: %w", ref, err)
-		}
 		return nil, err
 	}
 	img.Ref = ref.String()
@@ -147,7 +143,7 @@ func (im *Images) resolveRegistry(ctx context.Context, ref Ref, platform string)
 	if err != nil {
 		return nil, err
 	}
-	return oci.Resolve(ctx, first, platform, im.cached(func(ctx context.Context, d oci.Descriptor, max int64) ([]byte, error) {
+	img, err := oci.Resolve(ctx, first, platform, im.cached(func(ctx context.Context, d oci.Descriptor, max int64) ([]byte, error) {
 		if im.o.Offline {
 			return nil, fmt.Errorf("%s: %s: %w", ref, d.Digest, ErrOffline)
 		}
@@ -156,6 +152,11 @@ func (im *Images) resolveRegistry(ctx context.Context, ref Ref, platform string)
 		}
 		return repo.Document(ctx, d, max)
 	}))
+	var p *oci.PlatformError
+	if errors.As(err, &p) || errors.Is(err, oci.ErrNotRunnable) {
+		err = fmt.Errorf("%s: %w", ref, err)
+	}
+	return img, err
 }
 
 // first is the document that ref leads to now: from the store if its digest is known or did not change.

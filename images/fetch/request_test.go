@@ -350,3 +350,39 @@ func TestRetryingTransport(t *testing.T) {
 	}
 	resp.Body.Close()
 }
+
+// T-31: a server that asks for patience, in seconds or by a date, is asked again no earlier than it said.
+func TestWaitsAsTold(t *testing.T) {
+	for name, after := range map[string]func(now time.Time) (header string, least time.Duration){
+		"seconds": func(time.Time) (string, time.Duration) { return "1", time.Second },
+		"a date": func(now time.Time) (string, time.Duration) { // dates have whole seconds
+			at := now.Add(2 * time.Second).Truncate(time.Second)
+			return at.UTC().Format(http.TimeFormat), at.Sub(now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, content(1000))
+			var first time.Time
+			var least, waited time.Duration
+			s.handle = func(n int, w http.ResponseWriter, r *http.Request) bool {
+				if n > 1 {
+					waited = time.Since(first)
+					return false
+				}
+				var header string
+				first = time.Now()
+				header, least = after(first)
+				w.Header().Set("Retry-After", header)
+				w.WriteHeader(http.StatusTooManyRequests)
+				return true
+			}
+			if err := s.blob(t, testClient(Options{}), testStore(t)); err != nil {
+				t.Fatal(err)
+			}
+			if least <= 0 || waited < least-20*time.Millisecond { // clocks of two kinds
+				t.Errorf("waited %s, told to wait %s", waited, least)
+			}
+		})
+	}
+}

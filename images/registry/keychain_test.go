@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -124,5 +126,74 @@ func TestHelpers(t *testing.T) {
 	}
 	if user, _ := lookup(t, `{"credsStore":"good"}`, "index.docker.io", "library/a"); user != "from https://index.docker.io/v1/" {
 		t.Errorf("the hub is known as %q", user)
+	}
+}
+
+// T-73: the first file that knows a registry wins: what was named for this command, docker's, then podman's; a file
+// that cannot be read is told, and the next one is asked.
+func TestOrderOfFiles(t *testing.T) {
+	home := t.TempDir()
+	env := map[string]string{"REGISTRY_AUTH_FILE": home + "/flag.json", "DOCKER_CONFIG": home + "/docker", "XDG_RUNTIME_DIR": home + "/run", "XDG_CONFIG_HOME": home + "/conf"}
+	k := &keychain{func(name string) string { return env[name] }, home}
+	files := []string{"DOCKER_AUTH_CONFIG", "flag.json", "docker/config.json", "run/containers/auth.json", "conf/containers/auth.json"}
+	entry := func(user string) string { return fmt.Sprintf(`{"auths":{"reg.example":{"auth":%q}}}`, auth(user)) }
+	for _, f := range files[1:] {
+		if err := os.MkdirAll(filepath.Join(home, filepath.Dir(f)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, f), []byte(entry(f)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env["DOCKER_AUTH_CONFIG"] = entry("DOCKER_AUTH_CONFIG")
+	for i, want := range files {
+		a, err := k.find(t.Context(), "reg.example", "a")
+		c, _ := authn.Authorization(t.Context(), a)
+		if c.Username != want || err != nil {
+			t.Errorf("%q %v, want %q", c.Username, err, want)
+		}
+		// The next time this one is of no use: T-74, in as many ways as there are.
+		path := filepath.Join(home, want)
+		switch i {
+		case 0:
+			env[want] = ""
+		case 1:
+			os.Remove(path)
+			os.Symlink("flag.json", path) // cannot be opened, by nobody
+		case 2:
+			os.WriteFile(path, []byte("{"), 0o600)
+		case 3:
+			os.WriteFile(path, []byte(strings.ReplaceAll(entry("x"), "reg.example", "other.example")), 0o600)
+		case 4:
+			os.WriteFile(path, nil, 0o600)
+		}
+	}
+	a, err := k.find(t.Context(), "reg.example", "a")
+	if a != authn.Anonymous || err == nil || !strings.Contains(err.Error(), "flag.json") || !strings.Contains(err.Error(), "docker/config.json") {
+		t.Errorf("nobody knows it: %v, %v", a, err)
+	}
+}
+
+// T-73: a helper that does not answer, and whose children hold its pipes, ends with whoever asked.
+func TestHelperThatHangs(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if err := os.WriteFile(filepath.Join(bin, "docker-credential-hangs"), []byte("#!/bin/sh\nsleep 60 &\nwait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := askHelper(ctx, "hangs", "reg.example")
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "docker-credential-hangs") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("it goes on")
 	}
 }

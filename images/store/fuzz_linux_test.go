@@ -65,6 +65,9 @@ func FuzzNames(f *testing.F) {
 		f.Add(s, "a/b")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
+		if a == "" || b == "" {
+			return // no record is made of nothing
+		}
 		for _, name := range []string{recordName(a), recordName(b)} {
 			if strings.ContainsAny(name, "/\x00") || name[0] == '.' || len(name) > 255 || !strings.HasSuffix(name, ".json") {
 				t.Errorf("the record of %q is %q", a, name)
