@@ -4,15 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/fetch"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
@@ -240,5 +244,70 @@ func TestNotRunnable(t *testing.T) {
 		if err == nil || err.Error() != f.ref(tag)+": "+want {
 			t.Errorf("%s: got %q, want %q", tag, err, want)
 		}
+	}
+}
+
+// byName sends requests for any host to one server, and refuses connections by https where that has none.
+type byName struct {
+	f     *fake
+	https bool
+	mu    sync.Mutex
+	asked []string // SCHEME PATH
+}
+
+func (t *byName) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	t.asked = append(t.asked, r.URL.Scheme+" "+r.URL.Path)
+	t.mu.Unlock()
+	if r.URL.Scheme == "https" && !t.https {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", t.f.host()
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// T-77: a registry of another machine is asked over plain http only where the user has allowed it, whatever it is that
+// has no https: the registry, where a redirect leads, or the token server.
+func TestPlainHTTP(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(1000))
+	for name, c := range map[string]struct {
+		https, allowed bool
+		handle         func(w http.ResponseWriter, r *http.Request) bool
+		ok             bool
+	}{
+		"https":             {https: true, ok: true},
+		"no https":          {},
+		"no https, allowed": {allowed: true, ok: true},
+		"https, allowed":    {https: true, allowed: true, ok: true},
+		"a redirect to http": {https: true, handle: func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/blobs/") || strings.HasSuffix(r.URL.Path, "/plain") {
+				return false
+			}
+			w.Header().Set("Location", "http://other.example"+r.URL.Path)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return true
+		}},
+		"a token server of http": {https: true, handle: func(w http.ResponseWriter, r *http.Request) bool {
+			return r.URL.Path != "/token" && challenge(w, "Bearer", "http://other.example/token")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+			f.handle = c.handle
+			by := &byName{f: f, https: c.https}
+			im, _ := client(t, images.Options{Transport: by, Insecure: func(string) bool { return c.allowed }, Fetch: fetch.Options{Budget: 100 * time.Millisecond}})
+			_, _, err := pull(t, im, "reg.example/app:v1")
+			if (err == nil) != c.ok {
+				t.Errorf("got %v", err)
+			}
+			for _, a := range by.asked {
+				if strings.HasPrefix(a, "http ") && (!c.allowed || c.https) {
+					t.Errorf("asked by http: %s", a)
+				}
+			}
+		})
 	}
 }
