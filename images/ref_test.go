@@ -7,8 +7,9 @@ import (
 
 const d64 = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func TestParseRef(t *testing.T) {
-	for in, want := range map[string]string{
+// goodRefs are references, and what they are in full.
+func goodRefs() map[string]string {
+	return map[string]string{
 		"debian":                        "docker.io/library/debian:latest",
 		"debian:bookworm":               "docker.io/library/debian:bookworm",
 		"docker.io/debian":              "docker.io/library/debian:latest",
@@ -30,7 +31,11 @@ func TestParseRef(t *testing.T) {
 		"oci-archive:x.tar":             "oci-archive:x.tar",
 		"docker-archive:/tmp/a:b.tar":   "docker-archive:/tmp/a:b.tar",
 		"dir:root fs":                   "dir:root fs",
-	} {
+	}
+}
+
+func TestParseRef(t *testing.T) {
+	for in, want := range goodRefs() {
 		r, err := ParseRef(in)
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
@@ -46,13 +51,17 @@ func TestParseRef(t *testing.T) {
 	}
 }
 
-func TestParseRefRefuses(t *testing.T) {
-	for _, in := range []string{
+func badRefs() []string {
+	return []string{
 		"", " ", "Debian", "a/B", "a:", ":v", "a:-v", "a:" + strings.Repeat("t", 129), "a@sha256:12", "a@" + strings.ToUpper(d64),
 		"a@sha512:" + strings.Repeat("0", 128), "a@md5:00", "../a", "a/../b", "a//b", "/a", "a/", "./a", "a b", "a\nb", "a:v 1", "http://a/b", "https://a/b:v",
 		"a@" + d64 + "@" + d64, "-a", "a-", "a___b", "a..b", "reg.example:port/a", "[::1/a", "x:y:z", "deb:trixie", "oci:", "oci:a:", "dir:", "dir:\x00",
 		"docker.io/" + strings.Repeat("a", 300), "ä", "reg.example", "a@", "reg_x.example/a",
-	} {
+	}
+}
+
+func TestParseRefRefuses(t *testing.T) {
+	for _, in := range badRefs() {
 		if r, err := ParseRef(in); err == nil && in != "reg.example" {
 			t.Errorf("%q: accepted as %s", in, r)
 		}
@@ -60,7 +69,10 @@ func TestParseRefRefuses(t *testing.T) {
 }
 
 func FuzzParseRef(f *testing.F) {
-	for _, s := range []string{"a", "a:b", "a/b:c@" + d64, "oci:a:b", "[::1]:5/a", "localhost:5000/x"} {
+	for s := range goodRefs() {
+		f.Add(s)
+	}
+	for _, s := range badRefs() {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

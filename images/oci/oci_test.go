@@ -97,6 +97,17 @@ func FuzzDocuments(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"layers":[],"config":{"mediaType":"` + TypeConfig + `","digest":` + d + `,"size":1}}`))
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"digest":` + d + `,"size":1,"platform":{"os":"linux"}}]}`))
 	f.Add([]byte(`{"os":"linux","rootfs":{"type":"layers","diff_ids":[` + d + `]}}`))
+	config := `"config":{"mediaType":"` + TypeConfig + `","digest":` + d + `,"size":1}`
+	for _, s := range []string{
+		``, `null`, `{`, `{"a":1,"A":2}`, strings.Repeat(`[`, 70), strings.Repeat(`{"a":`, 70),
+		`{"schemaVersion":1,"name":"x","fsLayers":[]}`, `{"schemaVersion":2,"manifests":[],"layers":[]}`, `{"schemaVersion":2,"mediaType":"` + TypeIndex + `","layers":[],` + config + `}`,
+		`{"schemaVersion":2,"layers":[{"digest":` + d + `,"size":-1},{"digest":"sha256:../x","size":9223372036854775807}],` + config + `}`,
+		`{"schemaVersion":2,"manifests":[{"digest":` + d + `,"size":1,"annotations":{"vnd.docker.reference.type":"attestation-manifest"},"platform":{"os":"unknown","architecture":"unknown"}},{"digest":` + d + `,"size":1,"platform":{"os":"linux","architecture":"arm","variant":"v7"}}]}`,
+		`{"architecture":"amd64","os":"linux","config":{"Env":["NOVALUE","=x",""],"Volumes":{"/v":{}},"Labels":{"A":"1","a":"2"},"User":null},"created":null,"rootfs":{"type":"layers","diff_ids":null}}`,
+		`{"created":"yesterday","rootfs":{"type":"layers"}}`, `{"os":"linux","rootfs":{"type":"layers","diff_ids":["sha512:0"]}}`,
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if doc, err := ParseDocument(b, ""); err == nil {
 			for _, l := range append(doc.Layers, doc.Manifests...) {
