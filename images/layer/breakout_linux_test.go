@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -65,8 +67,18 @@ func snapshot(t testing.TB, root, without string) string {
 // but nothing outside may change, and what worked gives its bytes back.
 func attempt(t testing.TB, layers ...[]byte) {
 	t.Helper()
+	attemptIn(t, canaryDir(t), layers...)
+}
+
+func canaryDir(t testing.TB) string {
+	t.Helper()
 	root := openDir(t)
 	canary(t, root)
+	return root
+}
+
+func attemptIn(t testing.TB, root string, layers ...[]byte) {
+	t.Helper()
 	work := root + "/layers"
 	if err := os.Mkdir(work, 0o755); err != nil {
 		t.Fatal(err)
@@ -93,11 +105,22 @@ func attempt(t testing.TB, layers ...[]byte) {
 	}
 }
 
+// at puts the folder of the canary tree in the place of HERE, the root of the machine as far as these layers go:
+// whoever breaks out by an absolute name is seen, and changes nothing of the machine.
+func at(root string, es []ent) []ent {
+	out := slices.Clone(es)
+	for i := range out {
+		h := &out[i].Header
+		h.Name, h.Linkname = strings.ReplaceAll(h.Name, "HERE", root), strings.ReplaceAll(h.Linkname, "HERE", root)
+	}
+	return out
+}
+
 // T-2: the layouts by which archives have broken out of extractors.
 func TestBreakouts(t *testing.T) {
 	up := "../../../out" // from fs/ to the canary
 	for name, es := range map[string][]ent{
-		"absolute link":                      ents(symlink("l", "/etc"), file("l/passwd", "x")),
+		"absolute link":                      ents(symlink("l", "HERE/etc"), file("l/passwd", "x")),
 		"link up and out":                    ents(symlink("l", up), file("l/file", "x"), file("l/new", "x")),
 		"link up, out and in again":          ents(symlink("l", up+"/../layers/0/fs"), file("l/x", "x")),
 		"links in a chain":                   ents(symlink("a", ".."), symlink("a2", "a/.."), symlink("b", "a2/.."), symlink("c", "b/out"), file("c/file", "x")),
@@ -110,7 +133,7 @@ func TestBreakouts(t *testing.T) {
 		"file over a dangling link":          ents(symlink("l", up+"/new"), file("l", "x")),
 		"fifo over a link":                   ents(symlink("l", up+"/file"), fifo("l")),
 		"hard link, relative":                ents(hardlink("h", up+"/file"), file("h", "x")),
-		"hard link, absolute":                ents(hardlink("h", "/etc/passwd"), file("h", "x")),
+		"hard link, absolute":                ents(hardlink("h", "HERE/etc/passwd"), file("h", "x")),
 		"hard link, down and out":            ents(dir("d/", 0o755), hardlink("d/h", "d/../../../../out/file")),
 		"hard link through a link":           ents(symlink("l", up), hardlink("h", "l/file"), file("h", "x")),
 		"hard link to a link, then chmod":    ents(symlink("l", up+"/file"), with(hardlink("h", "l"), func(h *tar.Header) { h.Mode = 0o777 }), file("h", "x")),
@@ -120,26 +143,30 @@ func TestBreakouts(t *testing.T) {
 		"whiteout of the current directory":  ents(dir("d/", 0o755), file("d/.wh..", "")),
 		"whiteout with a path":               ents(file(".wh.../out", "")),
 		"whiteout via a link":                ents(symlink("l", up), file("l/.wh.file", "")),
-		"whiteout via an absolute link":      ents(symlink("l", "/etc"), file("l/.wh.passwd", "")),
+		"whiteout via an absolute link":      ents(symlink("l", "HERE/etc"), file("l/.wh.passwd", "")),
 		"opaque via a link":                  ents(symlink("l", up), opq("l/")),
 		"whiteout, relative":                 ents(file("../out/.wh.file", "")),
 		"name up and out":                    ents(file(up+"/file", "x")),
 		"name up and out, deep":              ents(file("a/b/../../"+up+"/file", "x")),
-		"absolute name":                      ents(file("/etc/passwd", "x")),
+		"absolute name":                      ents(file("HERE/etc/passwd", "x")),
 		"device":                             ents(ent{tar.Header{Typeflag: tar.TypeBlock, Name: "sda", Devmajor: 8, Mode: 0o666}, ""}, file("sda", "x")),
 		"directory made of a link, later":    ents(dir("d/", 0o755), file("d/x", "x"), symlink("d", up), file("d/file", "x"), dir("d/dir/", 0o700)),
 		"link swapped under a cached parent": ents(symlink("l", "in"), file("l/a", "a"), symlink("l", up), file("l/file", "x")),
 		"parent swapped below the top":       ents(file("a/b/c", "c"), symlink("a/b", "../"+up), file("a/b/file", "x"), with(dir("a/b/dir/", 0o777), func(h *tar.Header) { h.Uid = 1 })),
 		"attributes of a folder that went":   ents(dir("d/e/", 0o700), symlink("d", up), symlink("x", "d/dir")),
-		"link to proc":                       ents(symlink("p", "/proc/self/root"), file("p/out/file", "x"), symlink("q", "/proc/self/cwd"), file("q/x", "x")),
+		"link to proc":                       ents(symlink("p", "/proc/self/root"), file("pHERE/out/file", "x"), symlink("q", "/proc/self/cwd"), file("q/x", "x")),
 		"link target with many parts":        ents(symlink("l", up+"/dir/../dir/./../file/.."), file("l/x", "x")),
 		"the side data's own names":          ents(file("../tar/raw.zst", "x"), file("../meta.json", "x")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			attempt(t, makeTar(t, es...), makeTar(t, es...))
+			root := canaryDir(t)
+			all := at(root, es)
+			attemptIn(t, root, makeTar(t, all...), makeTar(t, all...))
 			for cut := 1; cut < len(es); cut++ { // the same, spread over layers
-				attempt(t, makeTar(t, es[:cut]...), makeTar(t, es[cut:]...))
+				root := canaryDir(t)
+				all := at(root, es)
+				attemptIn(t, root, makeTar(t, all[:cut]...), makeTar(t, all[cut:]...))
 			}
 		})
 	}
