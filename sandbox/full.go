@@ -2,16 +2,19 @@ package sandbox
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/sandbox/start"
 )
 
 // Explain says what the user knows where an error does not: of a full store, which part of which layer
 // met the end first is chance, so the error that comes back names the store alone.
 func (m *Manager) Explain(err error) error {
-	var full *store.SpaceError
-	if !errors.As(err, &full) {
+	full := noRoom(err)
+	if full == nil {
 		return err
 	}
 	dirs := []string{m.StoreDir()}
@@ -25,4 +28,26 @@ func (m *Manager) Explain(err error) error {
 		}
 	}
 	return err
+}
+
+// noRoom finds a full disk or quota in an error, also one that did not come out of the store's own
+// writes; nil if there is none.
+func noRoom(err error) *store.SpaceError {
+	path := ""
+	var file *fs.PathError
+	var link *os.LinkError
+	var begin *start.Error
+	switch {
+	case errors.As(err, &file):
+		path = file.Path
+	case errors.As(err, &link):
+		path = link.New
+	case errors.As(err, &begin):
+		path = begin.Path
+	}
+	var full *store.SpaceError
+	if !errors.As(store.Space(err, "write", path), &full) {
+		return nil
+	}
+	return full
 }

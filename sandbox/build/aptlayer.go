@@ -131,7 +131,7 @@ func (b *Builder) candidates(ctx context.Context, env *Env) func(string) (string
 	}
 	archives, err := b.aptArchives(ctx, env)
 	if err != nil {
-		b.log().Info("no archives", "err", err)
+		b.without("archives", err)
 		return nil
 	}
 	return func(name string) (string, bool) {

@@ -194,6 +194,9 @@ func (in ResolveAptInput) find(name, uri string) (*deb.Package, error) {
 
 // explain says what apt could not do: a name that is not there is looked for first.
 func (in ResolveAptInput) explain(tree *layer.Stack, err error, output string) error {
+	if full := roomError(err); full != nil {
+		return full
+	}
 	var exit *ExitError
 	if !errors.As(err, &exit) {
 		return err

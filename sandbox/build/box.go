@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 	"github.com/4cc2e759/sandbox/sandbox/start"
@@ -55,7 +56,8 @@ type BoxBind struct {
 type ExitError struct {
 	Args   []string
 	Code   int
-	Output string // the end of what it printed
+	Output string            // the end of what it printed
+	Room   *store.SpaceError // it found the store's disk, or the user's quota, full; nil if not
 }
 
 func (e *ExitError) Error() string {
@@ -64,6 +66,14 @@ func (e *ExitError) Error() string {
 		s += ":\n" + o
 	}
 	return s
+}
+
+// Hint says how to make room, if that is what was missing.
+func (e *ExitError) Hint() string {
+	if e.Room == nil {
+		return ""
+	}
+	return e.Room.Hint()
 }
 
 // Run runs one command to its end. A command that fails is an *ExitError; one that could not be
@@ -111,7 +121,7 @@ func (b *Box) Run(ctx context.Context, args ...string) error {
 		b.Log.Debug("output", "args", args[0], "text", tail.String())
 	}
 	if exit.Status() != 0 {
-		return &ExitError{args, exit.Status(), tail.String()}
+		return b.failed(args, exit.Status(), tail.String())
 	}
 	return nil
 }
@@ -124,6 +134,33 @@ func unheard(err error) error {
 	}
 	return hint.With(errors.New("something outside of this process listens to its system calls already, so the owners that a build asks for cannot be remembered"),
 		"build outside of the container that runs this, and bring the environment in as an image: sandbox export")
+}
+
+// failed is the error of a command that ended with a code.
+func (b *Box) failed(args []string, code int, said string) error {
+	e := &ExitError{Args: args, Code: code, Output: said}
+	if w, ok := b.Stderr.(fmt.Stringer); ok {
+		said += w.String()
+	}
+	if dir := b.writes(); dir != "" {
+		e.Room = noRoom(dir, said)
+	}
+	return e
+}
+
+// writes is a folder that the command could write to on the disk of the store; "" if there is none.
+func (b *Box) writes() string {
+	for _, dir := range []string{b.Upper, b.Bind} {
+		if dir != "" {
+			return dir
+		}
+	}
+	for _, m := range b.Binds {
+		if st, err := os.Stat(m.Source); m.Write && err == nil && st.IsDir() {
+			return m.Source
+		}
+	}
+	return ""
 }
 
 func (b *Box) spec(args []string) *spec.Spec {

@@ -41,6 +41,7 @@ type Builder struct {
 	archives map[string][]*deb.Archive // of deb: bases, once verified
 	urls     map[string]string         // where files of a fresh lock were seen, by sha256
 	known    wheel.Set                 // Python indexes, once a default one is known
+	full     error                     // a full disk that did not end a lock at once: see [Builder.without]
 }
 
 // Layer is one layer of an environment.

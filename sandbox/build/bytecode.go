@@ -39,6 +39,9 @@ func BuildBytecode(ctx context.Context, c Bytecode) error {
 		// A third of the standard library is its own tests.
 		"-x", "^" + regexp.QuoteMeta(c.Python.Stdlib) + "/(test|idlelib|lib2to3|turtledemo)/"}, c.Dirs...)
 	err := b.Run(ctx, args...)
+	if full := roomError(err); full != nil {
+		return full // what is there is not all, and would stay so
+	}
 	var exit *ExitError
 	if errors.As(err, &exit) && exit.Code == 1 { // some module has a syntax error: test data, Python 2
 		err = nil

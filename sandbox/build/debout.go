@@ -9,6 +9,9 @@ import (
 // dpkgError makes what dpkg printed readable: without the warnings about an order of unpacking that
 // we chose, and only the end of it.
 func dpkgError(err error, output string) error {
+	if full := roomError(err); full != nil {
+		return full
+	}
 	var exit *ExitError
 	if !errors.As(err, &exit) {
 		return err

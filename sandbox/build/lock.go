@@ -51,8 +51,13 @@ func (b *Builder) Lock(ctx context.Context, in LockInput) (*envfile.Lock, error)
 	}
 	l.otherSections()
 	l.lock.Sections[in.Section] = l.sec
+	b.full = nil
 	for _, step := range []func(context.Context) error{l.base, l.tools, l.apt, l.python, l.rest} {
-		if err := step(ctx); err != nil {
+		err := step(ctx)
+		if b.full != nil {
+			err = b.full
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -181,6 +181,7 @@ func (l *locking) lockPython(ctx context.Context, reqs, conditions []string) err
 	if err := l.lockPip(ctx, st, py); errors.As(err, &foreign) {
 		return err
 	} else if err != nil {
+		l.without("pip", err)
 		l.notice("/opt/env gets no pip of its own: %v", err)
 	}
 	slices.SortFunc(l.sec.Wheels, func(a, b envfile.WheelPin) int { return strings.Compare(a.Name, b.Name) })
@@ -267,7 +268,7 @@ func (l *locking) lockPip(ctx context.Context, st *layer.Stack, py Python) error
 		if ctx.Err() != nil {
 			return err
 		}
-		l.log().Info("no pip from the archives", "err", err)
+		l.without("pip from the archives", err)
 	}
 	pin, err := PipFromBase(ctx, l.Store, st, py)
 	if errors.Is(err, fs.ErrNotExist) {

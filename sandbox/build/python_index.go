@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -65,34 +66,42 @@ func (b *Builder) findIndexes(ctx context.Context, env *Env) (wheel.Set, error) 
 // archivePip is the wheel of pip in the archives of an environment, in the store; nil where there is
 // none to be had.
 func (b *Builder) archivePip(ctx context.Context, env *Env) []string {
-	pins, err := b.lockApt(ctx, env, "pip", []string{pipDeb}, nil)
+	path, err := b.pipOfArchives(ctx, env)
 	if err != nil {
+		b.without("pip from the archives", err)
 		return nil
 	}
+	return []string{path}
+}
+
+func (b *Builder) pipOfArchives(ctx context.Context, env *Env) (string, error) {
+	pins, err := b.lockApt(ctx, env, "pip", []string{pipDeb}, nil)
+	if err != nil {
+		return "", err
+	}
 	pins = slices.DeleteFunc(pins, func(d envfile.DebPin) bool { return d.Name != pipDeb })
-	if len(pins) == 0 || b.fetchDebs(ctx, pins, b.File.Image.Base, env) != nil {
-		return nil
+	if len(pins) == 0 {
+		return "", fs.ErrNotExist
+	}
+	if err := b.fetchDebs(ctx, pins, b.File.Image.Base, env); err != nil {
+		return "", err
 	}
 	deb, err := b.debPath(ctx, pins[0])
 	if err != nil {
-		return nil
+		return "", err
 	}
 	f, err := os.Open(deb)
 	if err != nil {
-		return nil
+		return "", err
 	}
 	defer f.Close()
 	pin, err := PipFromDeb(ctx, b.Store, f)
 	if err != nil {
-		return nil
+		return "", err
 	}
 	d, err := pin.Digest()
 	if err != nil {
-		return nil
+		return "", err
 	}
-	path, err := b.Store.BlobPath(ctx, d)
-	if err != nil {
-		return nil
-	}
-	return []string{path}
+	return b.Store.BlobPath(ctx, d)
 }

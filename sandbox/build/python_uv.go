@@ -313,6 +313,9 @@ func (u *uvRun) uv(ctx context.Context, args ...string) error {
 		}
 	}
 	err := b.Run(ctx, append([]string{path.Join(BoxRun, "uv")}, args...)...)
+	if full := roomError(err); full != nil {
+		return full
+	}
 	var exit *ExitError
 	if errors.As(err, &exit) {
 		return u.explain(ctx, exit.Output)
