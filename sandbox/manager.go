@@ -87,6 +87,16 @@ func (m *Manager) Store() (*store.Store, error) {
 	return m.store, m.storeErr
 }
 
+// Close ends what keeps a collection away from the layers that this process has looked at. Nothing of the
+// Manager can be used afterwards.
+func (m *Manager) Close() error {
+	m.storeOnce.Do(func() {})
+	if m.store == nil {
+		return nil
+	}
+	return m.store.Close()
+}
+
 // StoreDir is where the store lies.
 func (m *Manager) StoreDir() string { return m.l.StoreDir }
 

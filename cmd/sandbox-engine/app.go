@@ -66,6 +66,13 @@ func (a *app) finish() {
 	}
 }
 
+// close leaves nothing in the store that only this process needed.
+func (a *app) close() {
+	if a.manager != nil {
+		_ = a.manager.Close() // a lease that stays is a dead process's, which the next collection removes
+	}
+}
+
 // project is the one of the folder given by -C, or of the working folder.
 func (a *app) project(dir string, o sandbox.ProjectOptions) (*sandbox.Project, error) {
 	m, err := a.open()

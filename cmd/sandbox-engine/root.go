@@ -47,6 +47,7 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 	a.stop = stop
 	err := root.ExecuteContext(ctx)
 	a.finish()
+	defer a.close()
 	return a.exit(ctx, err)
 }
 

@@ -30,7 +30,7 @@ func (s shared) setup(e *testscript.Env) error {
 	work := e.Getenv("WORK")
 	e.Vars = append(testenv.CleanEnv(name, home), "WORK="+work, "TMPDIR="+e.Getenv("TMPDIR"), "devnull=/dev/null", "/=/", "XDG_RUNTIME_DIR="+run, ":=:", "$=$", "exe=",
 		"STORE="+filepath.Join(home, ".local/share/sandbox"),
-		"EXAMPLES="+filepath.Join(s.dir, "examples"), "REPO="+filepath.Join(s.dir, "repo"),
+		"EXAMPLES="+filepath.Join(s.dir, "examples"), "LIB="+filepath.Join(s.scripts(), "lib"), "REPO="+filepath.Join(s.dir, "repo"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"CACHE="+s.cache, allVar+"="+os.Getenv(allVar), seedVar+"="+os.Getenv(seedVar))
 	e.Setenv("PATH", filepath.Join(s.dir, "bin")+":"+e.Getenv("PATH"))
