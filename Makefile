@@ -29,9 +29,11 @@ demo: build ## assemble an environment with PyTorch and train a network in it, w
 	bin/sandbox run -C examples/train-digits train
 
 test: ## all tests, on this host's real parts; as root also as both kinds of ordinary user
+	@$(GO) run ./internal/testenv/lacks
 	$(GO) test -count=1 -timeout 25m ./...
 
 test-all: ## the same, and every user runs what takes minutes too
+	@$(GO) run ./internal/testenv/lacks
 	SANDBOX_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./...
 
 lint: ## gofmt, vet (also for macOS), staticcheck

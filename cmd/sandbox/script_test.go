@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -19,7 +20,7 @@ import (
 // What the run as one user hands to the run as the next.
 const (
 	sharedVar = "SANDBOX_TEST_SHARED" // a folder that everybody can read: bin/ scripts/ examples/
-	cacheVar  = "SANDBOX_TEST_CACHE"  // a store of downloads only, which the first user fills
+	cacheVar  = "SANDBOX_TEST_CACHE"  // a store of downloads only, which everybody fills
 	allVar    = "SANDBOX_TEST_ALL"    // if set, every user runs the long scripts too
 	seedVar   = "SANDBOX_TEST_SEED"   // what a script that says its seed goes by, to repeat it
 )
@@ -47,7 +48,7 @@ func TestScriptsAs(t *testing.T) {
 	for _, name := range []string{testenv.WithSubuid, testenv.WithoutSubuid} {
 		t.Run(name, func(t *testing.T) {
 			u := testenv.As(t, name)
-			cmd := u.Command(filepath.Join(s.dir, "bin", "script.test"), "-test.run=^TestScripts$", "-test.v", "-test.timeout=30m")
+			cmd := u.Command(filepath.Join(s.dir, "bin", "script.test"), "-test.run=^TestScripts$", "-test.v", "-test.timeout="+before(t).String())
 			cmd.Env = append(cmd.Env, sharedVar+"="+s.dir, cacheVar+"="+s.cache, allVar+"="+os.Getenv(allVar), seedVar+"="+os.Getenv(seedVar), testenv.MustVar+"="+mustOf(name))
 			if only := os.Getenv("SANDBOX_TEST_SCRIPT"); only != "" {
 				cmd.Env = append(cmd.Env, "SANDBOX_TEST_SCRIPT="+only)
@@ -65,13 +66,23 @@ func TestScriptsAs(t *testing.T) {
 	}
 }
 
+// before is the time that is left for a process of its own, which has to end, and say what hung, before this
+// one is ended.
+func before(t *testing.T) time.Duration {
+	deadline, ok := t.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline)-20*time.Second, time.Second).Round(time.Second)
+}
+
 // mustOf is SANDBOX_TEST_MUST for another user: what only root has falls away, a range is added.
 func mustOf(name string) string {
 	list := strings.FieldsFunc(os.Getenv(testenv.MustVar), func(r rune) bool { return r == ',' || r == ' ' })
 	if len(list) == 0 {
 		return ""
 	}
-	rootOnly := []string{"root", "users", "docker", "containerd", "devcgroup"}
+	rootOnly := []string{"root", "users", "docker", "containerd", "devcgroup", "groups", "mknod"}
 	list = slices.DeleteFunc(list, func(s string) bool {
 		return slices.Contains(rootOnly, s) || name != testenv.WithSubuid && s == "podman"
 	})
@@ -118,7 +129,7 @@ func share(t *testing.T) shared {
 // makeShared builds the front and the engine as they are released, and copies what scripts need to where
 // every user can read it: a repository below somebody's home is not.
 func makeShared(dir string) error {
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "bin"), 0o755), os.MkdirAll(filepath.Join(dir, "cache"), 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "bin"), 0o755), makeCache(filepath.Join(dir, "cache"))); err != nil {
 		return err
 	}
 	args := []string{"build", "-trimpath", "-o", filepath.Join(dir, "bin") + "/"}
@@ -150,6 +161,17 @@ func makeShared(dir string) error {
 		ln -s repo/examples "$1/examples" && install -m 755 "$2" "$1/bin/script.test" && chmod -R a+rX "$1"`
 	if out, err := exec.Command("sh", "-c", copyRepo, "sh", dir, exe).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the repository: %w: %s", err, out)
+	}
+	return nil
+}
+
+// makeCache makes the folders of a store of downloads, to which every user adds what she had to fetch.
+func makeCache(dir string) error {
+	for _, sub := range []string{"", "blobs-v1", "blobs-v1/sha256"} {
+		p := filepath.Join(dir, sub)
+		if err := errors.Join(os.MkdirAll(p, 0o755), os.Chmod(p, 0o777|os.ModeSticky)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -39,9 +39,7 @@ func becomeUser(t *testing.T, tests string, env ...string) string {
 
 // The same machines as an ordinary user makes and sees them, and what only she is refused.
 func TestAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("the other tests do that")
-	}
+	testenv.Need(t, "root") // to everybody else the other tests are that
 	becomeUser(t, "^(TestWholeMachines|TestBrokenMachines|TestWithoutHelper|TestDeniedHere|TestTheWholeGroupIsKilled)$")
 }
 
@@ -50,11 +48,11 @@ const deniedVar = "PROBE_TEST_DENIED"
 
 // Nodes of a group that the user is not in.
 func TestDenied(t *testing.T) {
-	testenv.Need(t, "root")
+	testenv.Need(t, "root", "mknod")
 	m := gputest.New(t, "denied")
 	m.BuildNVML(t)
 	if m.Nodes != gputest.NodesReal {
-		t.Skip("this root may not make device nodes")
+		t.Fatal("nodes that everybody can open:", m.Nodes)
 	}
 	becomeUser(t, "^TestDeniedByRoot$", deniedVar+"="+m.Dir)
 }

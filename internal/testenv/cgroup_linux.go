@@ -22,6 +22,19 @@ func CgroupMount() string {
 	return ""
 }
 
+// probeGroups makes a group at the top.
+func probeGroups() error {
+	mount := CgroupMount()
+	if mount == "" {
+		return errors.New("no cgroup v2 is mounted")
+	}
+	dir, err := os.MkdirTemp(mount, "probe-")
+	if err != nil {
+		return err
+	}
+	return os.Remove(dir)
+}
+
 // probeCgroup makes a group at the top, where root may, that has controllers, these among them.
 func probeCgroup(controllers ...string) error {
 	mount := CgroupMount()

@@ -99,6 +99,16 @@ func probePodman() error {
 	return programs("podman", "runc")()
 }
 
+func probeMknod() error {
+	dir, err := os.MkdirTemp("", "node")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	const gpu = 195<<8 | 255 // a driver that need not be there
+	return os.NewSyscallError("mknod", syscall.Mknod(filepath.Join(dir, "node"), syscall.S_IFCHR|0o600, gpu))
+}
+
 func probeUsers() error {
 	if err := probeRoot(); err != nil {
 		return fmt.Errorf("only root can become another user: %w", err)

@@ -16,8 +16,10 @@ func probeRoot() error                { return errLinux }
 func probeUsers() error               { return errLinux }
 func probeSubuid() error              { return errLinux }
 func probeDevices() error             { return errLinux }
+func probeMknod() error               { return errLinux }
 func probeGit() error                 { return errLinux }
 func probeMirror() error              { return errLinux }
 func probeIndex() error               { return errLinux }
 func probeBusybox() error             { return errLinux }
 func probeCgroup(...string) error     { return errLinux }
+func probeGroups() error              { return errLinux }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/4cc2e759/sandbox/internal/testenv"
 	"github.com/4cc2e759/sandbox/sandbox/spec"
 )
 
@@ -62,8 +63,9 @@ func everyUser(t *testing.T, f func(t *testing.T)) {
 	if os.Getuid() != 0 || os.Getenv("START_TEST_USER") != "" {
 		return
 	}
-	for _, user := range []string{"tester", "plain"} {
+	for _, user := range []string{testenv.WithSubuid, testenv.WithoutSubuid} {
 		t.Run(user, func(t *testing.T) {
+			testenv.Need(t, "users")
 			name := strings.Split(t.Name(), "/")[0]
 			cmd := exec.Command("runuser", "-u", user, "--", testBin(), "-test.run=^"+name+"$", "-test.v")
 			cmd.Env = append(os.Environ(), "START_TEST_USER="+user, "TMPDIR=/var/tmp", "HOME=/")

@@ -200,7 +200,7 @@ func TestBindBelow(t *testing.T) {
 
 // TestCgroup starts in a cgroup from the first instruction on.
 func TestCgroup(t *testing.T) {
-	testenv.Need(t, "cgroup")
+	testenv.Need(t, "userns", "groups")
 	dir, err := os.MkdirTemp(testenv.CgroupMount(), "start-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -252,10 +252,8 @@ func TestProcess(t *testing.T) {
 // TestMaskedProc is a start inside another container, whose /proc is partly covered.
 func TestMaskedProc(t *testing.T) {
 	if os.Getenv("START_TEST_NESTED") == "" {
-		if os.Getuid() != 0 {
-			t.Skip("covering /proc needs root; the run as root covers it for ordinary users too")
-		}
-		for _, user := range []string{"root", "tester", "plain"} {
+		testenv.Need(t, "userns", "users") // covering /proc takes root, who does it for the others
+		for _, user := range []string{"root", testenv.WithSubuid, testenv.WithoutSubuid} {
 			cmd := exec.Command("unshare", "-m", "sh", "-ec", `mount -t tmpfs none /proc/irq
 				exec runuser -u "$0" -- "$1" -test.run='^(TestMaskedProc|TestParentKilled|TestTerminal)$' -test.v`, user, testBin())
 			cmd.Env = append(os.Environ(), "START_TEST_NESTED=1", "START_TEST_USER="+user, "TMPDIR=/var/tmp")
@@ -280,9 +278,7 @@ func TestMaskedProc(t *testing.T) {
 
 // TestOwner: root runs the project of somebody else, whose files must be theirs inside too.
 func TestOwner(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can map the owner")
-	}
+	testenv.Need(t, "userns", "root") // nobody else can map the owner
 	project := t.TempDir()
 	os.Chmod(filepath.Dir(project), 0o755)
 	os.Chmod(project, 0o700)
