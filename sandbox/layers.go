@@ -34,6 +34,3 @@ func (m *Manager) ownLayer(ctx context.Context, name string, fill func(dir strin
 	}
 	return fs, fill(dir)
 }
-
-// Close removes what was only for the starts of this Manager.
-func (m *Manager) Close() { m.l.Close() }

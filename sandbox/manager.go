@@ -87,9 +87,10 @@ func (m *Manager) Store() (*store.Store, error) {
 	return m.store, m.storeErr
 }
 
-// Close ends what keeps a collection away from the layers that this process has looked at. Nothing of the
-// Manager can be used afterwards.
+// Close removes what was only for the starts of this Manager, and ends what keeps a collection away from the layers
+// that this process has looked at. Nothing of the Manager can be used afterwards.
 func (m *Manager) Close() error {
+	m.l.Close()
 	m.storeOnce.Do(func() {})
 	if m.store == nil {
 		return nil

@@ -58,9 +58,6 @@ func (a *app) notice(s string) {
 }
 
 func (a *app) finish() {
-	if a.manager != nil {
-		a.manager.Close()
-	}
 	if a.bars != nil {
 		a.bars.close()
 	}

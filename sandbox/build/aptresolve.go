@@ -202,6 +202,7 @@ func (in ResolveAptInput) explain(tree *layer.Stack, err error, output string) e
 		return err
 	}
 	status, _ := tree.ReadFile("/var/lib/dpkg/status", 256<<20)
+	var unknown []*deb.UnknownError
 	for _, n := range in.Names {
 		name, _, _ := strings.Cut(n, "=")
 		name, _, _ = strings.Cut(name, ":")
@@ -209,8 +210,11 @@ func (in ResolveAptInput) explain(tree *layer.Stack, err error, output string) e
 		if e, lerr := lookFor(in.Archives, n, here); lerr != nil {
 			return lerr
 		} else if e != nil {
-			return e
+			unknown = append(unknown, e)
 		}
+	}
+	if len(unknown) > 0 {
+		return unknownDebs(unknown)
 	}
 	return fmt.Errorf("apt cannot install %s:\n%s", strings.Join(in.Names, " "), strings.TrimSpace(output))
 }

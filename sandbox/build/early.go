@@ -56,6 +56,11 @@ func (l *locking) knownNames(archives []*deb.Archive) error {
 			unknown = append(unknown, e)
 		}
 	}
+	return unknownDebs(unknown)
+}
+
+// unknownDebs tells all at once; nil if there are none.
+func unknownDebs(unknown []*deb.UnknownError) error {
 	errs := make([]error, len(unknown))
 	for i, e := range unknown {
 		e.Several = len(unknown) > 1

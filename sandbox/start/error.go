@@ -31,12 +31,24 @@ func (e *Error) Error() string {
 	if e.Why != "" {
 		fmt.Fprintf(&b, " (%s)", e.Why)
 	}
-	fmt.Fprintf(&b, ": %s", e.Errno.Error())
+	if e.Kind == "bind" && e.Errno == syscall.EXDEV { // what openat2 says of a link that leads elsewhere
+		b.WriteString(": leads out of the folder that it has to be in")
+	} else {
+		fmt.Fprintf(&b, ": %s", e.Errno.Error())
+	}
 	return b.String()
 }
 
-// Unwrap gives the errno, so that errors.Is(err, fs.ErrNotExist) works.
-func (e *Error) Unwrap() error { return e.Errno }
+// Unwrap gives the errno, so that errors.Is(err, fs.ErrNotExist) works. ENOSPC is a full disk only where
+// the writable layer is mounted: elsewhere the kernel says so of a limit, as user.max_user_namespaces.
+func (e *Error) Unwrap() error {
+	if e.Errno == syscall.ENOSPC && e.Op != opOverlay {
+		return nil
+	}
+	return e.Errno
+}
+
+const opOverlay = "mount overlay"
 
 // Step is what was being done, for those who look for the cause in the host.
 func (e *Error) Step() string { return e.Op }

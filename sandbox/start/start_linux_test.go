@@ -2,6 +2,7 @@ package start
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -183,4 +184,16 @@ func TestParallel(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+}
+
+// The kernel's word for a full disk is also its word for a limit that is reached.
+func TestOnlyAnOverlayFindsADiskFull(t *testing.T) {
+	for op, full := range map[string]bool{"clone": false, "mount": false, "mount overlay": true} {
+		if got := errors.Is(&Error{Op: op, Errno: unix.ENOSPC}, unix.ENOSPC); got != full {
+			t.Errorf("%s: %t", op, got)
+		}
+	}
+	if !errors.Is(&Error{Op: "clone", Errno: unix.EPERM}, unix.EPERM) {
+		t.Error("another errno is not given")
+	}
 }

@@ -78,7 +78,7 @@ func (k *compiler) makeRoot() error {
 		return errors.New("root without layers")
 	}
 	if len(r.Lowers) > maxLayers {
-		return fmt.Errorf("%d layers, overlay takes %d", len(r.Lowers), maxLayers)
+		return fmt.Errorf("an overlay of the kernel takes %d layers, and this sandbox has %d", maxLayers, len(r.Lowers))
 	}
 	lowers := make([]arg, len(r.Lowers))
 	for i, l := range r.Lowers { // topmost first, as overlay wants them
