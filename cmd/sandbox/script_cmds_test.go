@@ -156,7 +156,9 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf(use)
 	}
-	im.Layers = []registrytest.Layer{busyboxLayer(ts)}
+	l, err := busyboxLayer()
+	ts.Check(err)
+	im.Layers = []registrytest.Layer{l}
 	for _, name := range args[1:] {
 		im.Layers = append(im.Layers, registrytest.Layer{Files: []registrytest.File{{Name: strings.TrimPrefix(name, "/"), Body: ts.ReadFile(name)}}})
 	}
@@ -196,11 +198,15 @@ func push(ts *testscript.TestScript, im registrytest.Image, ref string, arches [
 }
 
 // busyboxLayer is a root file system of one program: a shell and what scripts call, as links.
-func busyboxLayer(ts *testscript.TestScript) registrytest.Layer {
+func busyboxLayer() (registrytest.Layer, error) {
 	path, err := testenv.Busybox()
-	ts.Check(err)
+	if err != nil {
+		return registrytest.Layer{}, err
+	}
 	prog, err := os.ReadFile(path)
-	ts.Check(err)
+	if err != nil {
+		return registrytest.Layer{}, err
+	}
 	l := registrytest.Layer{Files: []registrytest.File{
 		{Name: "bin/"}, {Name: "etc/"}, {Name: "root/", Mode: 0o700}, {Name: "tmp/", Mode: 0o1777}, {Name: "usr/"}, {Name: "var/"},
 		{Name: "etc/passwd", Body: "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"},
@@ -212,5 +218,5 @@ func busyboxLayer(ts *testscript.TestScript) registrytest.Layer {
 	for _, tool := range strings.Fields("sh cat cp echo env false hostname id kill ls mkdir mount mv ps pwd readlink rm sleep stat stty test touch true tty uname wc grep sed tr chown chmod") {
 		l.Files = append(l.Files, registrytest.File{Name: "bin/" + tool, Link: "busybox"})
 	}
-	return l
+	return l, nil
 }
