@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,15 +107,11 @@ type fromUser struct {
 // configure chains the shared downloads, and nothing else.
 func (u *fromUser) configure(t *testing.T) {
 	t.Helper()
-	dir := filepath.Join(u.Home, ".config/sandbox")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := writeStores(u.Home, u.s.cache); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "stores = [%q]\n", u.s.cache), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	u.Own(t, filepath.Dir(dir), dir, file)
+	dir := filepath.Join(u.Home, ".config")
+	u.Own(t, dir, filepath.Join(dir, "sandbox"), filepath.Join(dir, "sandbox/config.toml"))
 }
 
 // run runs a shell command in her home and gives what it printed.

@@ -42,16 +42,28 @@ type (
 	registryKey struct{}
 )
 
-// cmdCache: cache
+// cmdCache: cache [-built] [-take]
 func cmdCache(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: cache")
-	}
 	c := ts.Value(cacheKey{}).(*cacheUse)
 	c.on = true
-	conf := filepath.Join(ts.Getenv("HOME"), ".config", "sandbox")
-	ts.Check(os.MkdirAll(conf, 0o755))
-	ts.Check(os.WriteFile(filepath.Join(conf, "config.toml"), fmt.Appendf(nil, "stores = [%q]\n", c.dir), 0o644))
+	stores := []string{c.dir}
+	for _, a := range args {
+		switch a {
+		case "-built":
+			dir, err := built(c)
+			ts.Check(err)
+			ts.Setenv("BUILT", dir)
+			stores = append(stores, dir)
+		case "-take":
+			c.on = false
+		default:
+			neg = true
+		}
+	}
+	if neg {
+		ts.Fatalf("usage: cache [-built] [-take]")
+	}
+	ts.Check(writeStores(ts.Getenv("HOME"), stores...))
 }
 
 // cmdEngine: engine docker|containerd|podman

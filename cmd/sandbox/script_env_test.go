@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -39,7 +37,7 @@ func (s shared) setup(e *testscript.Env) error {
 	}
 	e.Values[testKey{}] = e.T()
 	e.Values[registryKey{}] = &registryUse{}
-	e.Values[cacheKey{}] = &cacheUse{dir: s.cache}
+	e.Values[cacheKey{}] = &cacheUse{dir: s.cache, bin: filepath.Join(s.dir, "bin")}
 	e.Defer(func() { e.Values[cacheKey{}].(*cacheUse).harvest(filepath.Join(home, ".local/share/sandbox")) })
 	return nil
 }
@@ -70,51 +68,4 @@ func condition(cond string) (bool, error) {
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("no condition %q; there are %s, once, user:NAME and testscript's own", cond, strings.Join(testenv.Names(), " "))
-}
-
-// cacheUse is whether a script shares its downloads.
-type (
-	cacheKey struct{}
-	cacheUse struct {
-		dir string
-		on  bool
-	}
-)
-
-// harvest copies what a store has fetched to the cache, so that the next script, and the next user, need
-// not. Content is named by its hash and checked by whoever reads it.
-func (c *cacheUse) harvest(store string) {
-	to := filepath.Join(c.dir, "blobs-v1", "sha256")
-	if !c.on || os.MkdirAll(to, 0o755) != nil {
-		return
-	}
-	_ = filepath.WalkDir(filepath.Join(store, "blobs-v1", "sha256"), func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil
-		}
-		b, err := os.Open(p)
-		if err != nil {
-			return nil
-		}
-		defer b.Close()
-		keep(filepath.Join(to, d.Name()), b)
-		return nil
-	})
-}
-
-// keep writes a file that everybody can read, whole or not at all. It is a copy: the cache has to
-// outlive what a script does to its store.
-func keep(path string, r io.Reader) {
-	if _, err := os.Stat(path); err == nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(filepath.Dir(path)), "new-")
-	if err != nil {
-		return
-	}
-	defer os.Remove(f.Name())
-	_, err = io.Copy(f, r)
-	if errors.Join(err, f.Chmod(0o644), f.Close()) == nil {
-		_ = os.Rename(f.Name(), path)
-	}
 }

@@ -181,6 +181,11 @@ var sharedDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		defer func() {
+			if builtStore.dir != "" {
+				testenv.RemoveAll(builtStore.dir)
+			}
+		}()
 		if os.Getenv(sharedVar) != "" {
 			return m.Run()
 		}
