@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,7 +14,8 @@ import (
 )
 
 // One lock, built by different users into empty stores over one shared download cache, comes out as the same
-// layers: [built] says so, byte for byte. An ordinary user fetches nothing that the cache has.
+// layers: [built] says so, byte for byte. What they export is the same file. An ordinary user fetches nothing that the
+// cache has.
 func TestBuiltIsTheSameForEveryUser(t *testing.T) {
 	if os.Getenv(sharedVar) != "" {
 		t.Skip("by the process that can become other users")
@@ -55,6 +59,7 @@ func builtTheSame(t *testing.T, s shared, files map[string]string, others ...bui
 	if bytes.Equal(pins, want) || !bytes.Contains(want, []byte(".built")) {
 		t.Fatalf("nothing of what was built is in the lock:\n%s", want)
 	}
+	file := root.export(t)
 	(&cacheUse{dir: s.cache, on: true}).harvest(root.store())
 	files["sandbox.lock"] = string(pins)
 	for _, b := range others {
@@ -62,6 +67,9 @@ func builtTheSame(t *testing.T, s shared, files map[string]string, others ...bui
 		h.sandbox(t, "build")
 		if got := h.read(t, "sandbox.lock"); !bytes.Equal(got, want) {
 			t.Errorf("%s with umask %s has another lock than root:\n%s\nroot has\n%s", b.user, b.umask, got, want)
+		}
+		if got := h.export(t); got != file {
+			t.Errorf("%s with umask %s exports a file of sha256 %s, root %s", b.user, b.umask, got, file)
 		}
 		own, _ := filepath.Glob(filepath.Join(h.store(), "blobs-v1/sha256/*"))
 		for _, blob := range own {
@@ -102,12 +110,30 @@ func newBuilderHome(t *testing.T, s shared, b builder, files map[string]string) 
 
 func (h *builderHome) store() string { return filepath.Join(h.Home, ".local/share/sandbox") }
 
-func (h *builderHome) sandbox(t *testing.T, verb string) {
+func (h *builderHome) sandbox(t *testing.T, verb string, args ...string) {
 	t.Helper()
-	cmd := h.Command("sh", "-c", `umask "$1"; exec "$2" -q "$3" -C project`, "sh", h.umask, h.prog, verb)
+	cmd := h.Command("sh", append([]string{"-c", `umask "$1"; shift; exec "$@"`, "sh", h.umask, h.prog, "-q", verb, "-C", "project"}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sandbox %s as %s: %v\n%s", verb, h.Name, err, out)
 	}
+}
+
+// export is the sha256 of the file that the environment leaves as.
+func (h *builderHome) export(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(h.Home, "built.tar")
+	h.sandbox(t, "export", "--name", "team/built:1", "-o", path)
+	defer os.Remove(path)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 func (h *builderHome) read(t *testing.T, name string) []byte {
