@@ -82,7 +82,7 @@ func mustOf(name string) string {
 	if len(list) == 0 {
 		return ""
 	}
-	rootOnly := []string{"root", "users", "docker", "containerd", "devcgroup", "groups", "mknod"}
+	rootOnly := []string{"root", "users", "docker", "containerd", "devcgroup", "groups", "mknod", "loop"}
 	list = slices.DeleteFunc(list, func(s string) bool {
 		return slices.Contains(rootOnly, s) || name != testenv.WithSubuid && s == "podman"
 	})

@@ -139,7 +139,7 @@ func TestEachWriteFails(t *testing.T) {
 	if total < 40 {
 		t.Fatalf("only %d writes: the hook is not where they are", total)
 	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO} {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EINTR} {
 		for _, forGood := range []bool{false, true} {
 			for n := 1; n <= total; n++ {
 				failWrite(t, errno, n, forGood)
@@ -173,9 +173,9 @@ func failWrite(t *testing.T, errno syscall.Errno, n int, forGood bool) {
 		if forGood {
 			t.Errorf("%s: nobody noticed", when)
 		}
-	case errno == syscall.EIO && !errors.Is(err, syscall.EIO):
+	case !errors.Is(err, errno):
 		t.Errorf("%s: %v", when, err)
-	case errno != syscall.EIO && (!errors.As(err, &se) || se.Quota != (errno == syscall.EDQUOT)):
+	case errors.As(err, &se) != (errno == syscall.ENOSPC || errno == syscall.EDQUOT) || se != nil && se.Quota != (errno == syscall.EDQUOT):
 		t.Errorf("%s: %v", when, err)
 	}
 	checkStore(t, dir, when)

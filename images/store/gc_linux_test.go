@@ -88,6 +88,66 @@ func TestGCSparesWhatIsUsed(t *testing.T) {
 	}
 }
 
+// T-22: no mark, lease or lock is decided by a clock. All times are as if it had jumped by ten years since: what a
+// process uses stays, and as soon as the process is dead it goes.
+func TestClocksDecideNothing(t *testing.T) {
+	for _, years := range []int{-10, 10} {
+		for _, how := range []string{"use", "lease", "blob"} {
+			s := open(t, Options{})
+			makeLayer(t, s, "abc", "x")
+			work, cleanup, err := s.TempDir("work")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cleanup()
+			c, out, _ := start(t, how, job{Dir: s.Dir(), Name: "abc", Text: "a blob that arrives"}, false, nil)
+			if l, err := out.ReadString('\n'); err != nil {
+				t.Fatalf("%q, %v", l, err)
+			}
+			if err := s.Close(); err != nil { // its own lease
+				t.Fatal(err)
+			}
+			jump(t, s, years)
+			next, err := Open(s.Dir(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer next.Close()
+			if _, err := os.Stat(work); err != nil {
+				t.Errorf("%d years, %s: the work of a living process was removed: %v", years, how, err)
+			}
+			for _, alive := range []bool{true, false} {
+				if !alive {
+					c.Process.Kill()
+					c.Wait()
+				}
+				f, err := next.GC(context.Background(), func(_ Kind, n string) bool { return n == "abc" && how == "blob" }, GCOptions{})
+				if err != nil || (f.Layers+f.Blobs == 0) != alive {
+					t.Errorf("%d years, %s, alive %v: %+v, %v", years, how, alive, f, err)
+				}
+			}
+		}
+	}
+}
+
+// jump gives everything that a decision could look at another time. What is below a layer's own folder stays: its
+// times are the image's.
+func jump(t *testing.T, s *Store, years int) {
+	t.Helper()
+	then := time.Now().AddDate(years, 0, 0)
+	for _, folder := range []string{Locks, Temp, Partial, Layers} {
+		entries, err := os.ReadDir(s.Path(folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if err := os.Chtimes(s.Path(folder, e.Name()), then, then); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // T-23: a run starts after the marking and before the deleting, which here is while keep is asked.
 func TestGCAsksAgainBeforeDeleting(t *testing.T) {
 	s := open(t, Options{})
@@ -148,7 +208,7 @@ func TestMarksArePassedOn(t *testing.T) {
 	}
 }
 
-// T-22 and the limits: age, size, clocks.
+// T-22 and the limits: age, size, and a time of use that is yet to come.
 func TestGCLimits(t *testing.T) {
 	s := open(t, Options{})
 	now := time.Now()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -90,7 +91,8 @@ type job struct {
 	Chain []string
 	Name  string
 	Text  string
-	N     int // die at this write; 0 = never
+	N     int    // die at this write; 0 = never
+	Steps string // a pipe: before each write it is said on the output, and a byte is read from here
 }
 
 // start runs a helper; user says whether as the ordinary one. Its lines of output can be read.
@@ -154,7 +156,20 @@ func helper(name string) error {
 	}
 	o := Options{Chain: j.Chain}
 	writes := 0
-	o.Faults = func(string, string) error {
+	var steps *os.File
+	if j.Steps != "" {
+		var err error
+		if steps, err = os.Open(j.Steps); err != nil {
+			return err
+		}
+	}
+	o.Faults = func(op, path string) error {
+		if steps != nil {
+			fmt.Println(op, path)
+			if _, err := io.ReadFull(steps, make([]byte, 1)); err != nil {
+				return err
+			}
+		}
 		if writes++; writes == j.N {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}

@@ -17,6 +17,7 @@ func probeUsers() error               { return errLinux }
 func probeSubuid() error              { return errLinux }
 func probeDevices() error             { return errLinux }
 func probeMknod() error               { return errLinux }
+func probeLoop() error                { return errLinux }
 func probeGit() error                 { return errLinux }
 func probeMirror() error              { return errLinux }
 func probeIndex() error               { return errLinux }

@@ -43,6 +43,7 @@ var conditions = map[string]condition{
 	"fish":       {"fish", once(program("fish"))},
 	"tmux":       {"tmux, for a real terminal", once(program("tmux"))},
 	"strace":     {"strace", once(program("strace"))},
+	"loop":       {"root, mkfs.ext4 and loop devices: a disk in a file", once(probeLoop)},
 	"skopeo":     {"skopeo, to push images", once(program("skopeo"))},
 	"registry":   {"docker-registry and htpasswd", once(programs("docker-registry", "htpasswd"))},
 	"cc":         {"a C compiler, for the GPU probe and the driver library that tests make up", once(program("gcc"))},
