@@ -59,6 +59,7 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 	if err != nil {
 		return err
 	}
+	missing = slices.Clone(missing) // it may be the image's own list
 	slices.SortStableFunc(missing, func(a, b Layer) int { return cmp.Compare(b.Size, a.Size) })
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(p.im.o.Jobs)

@@ -116,10 +116,10 @@ func at(root string, es []ent) []ent {
 	return out
 }
 
-// T-2: the layouts by which archives have broken out of extractors.
-func TestBreakouts(t *testing.T) {
+// breakouts are the layouts by which archives have broken out of extractors.
+func breakouts() map[string][]ent {
 	up := "../../../out" // from fs/ to the canary
-	for name, es := range map[string][]ent{
+	return map[string][]ent{
 		"absolute link":                      ents(symlink("l", "HERE/etc"), file("l/passwd", "x")),
 		"link up and out":                    ents(symlink("l", up), file("l/file", "x"), file("l/new", "x")),
 		"link up, out and in again":          ents(symlink("l", up+"/../layers/0/fs"), file("l/x", "x")),
@@ -157,7 +157,12 @@ func TestBreakouts(t *testing.T) {
 		"link to proc":                       ents(symlink("p", "/proc/self/root"), file("pHERE/out/file", "x"), symlink("q", "/proc/self/cwd"), file("q/x", "x")),
 		"link target with many parts":        ents(symlink("l", up+"/dir/../dir/./../file/.."), file("l/x", "x")),
 		"the side data's own names":          ents(file("../tar/raw.zst", "x"), file("../meta.json", "x")),
-	} {
+	}
+}
+
+// T-2: as whoever runs the tests, with all that root may do.
+func TestBreakouts(t *testing.T) {
+	for name, es := range breakouts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := canaryDir(t)
@@ -169,6 +174,50 @@ func TestBreakouts(t *testing.T) {
 				attemptIn(t, root, makeTar(t, all[:cut]...), makeTar(t, all[cut:]...))
 			}
 		})
+	}
+}
+
+// T-2: as an ordinary user, to whom everything outside of the layer belongs: no permission protects it. Both layers
+// are applied where the first one lies beside the second, with openat2 and without.
+func TestBreakoutsOfAnOrdinaryUser(t *testing.T) {
+	for name, es := range breakouts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for cut := range es {
+				for _, helper := range []string{"apply", "old"} {
+					root := canaryDir(t)
+					all := at(root, es)
+					attemptAsUser(t, root, helper, makeTar(t, all[:cut]...), makeTar(t, all[cut:]...))
+				}
+			}
+		})
+	}
+}
+
+func attemptAsUser(t *testing.T, root, helper string, layers ...[]byte) {
+	t.Helper()
+	work := root + "/layers"
+	if err := os.Mkdir(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range layers {
+		for _, d := range []string{"", "/fs", "/tar"} {
+			if err := os.Mkdir(fmt.Sprintf("%s/%d%s", work, i, d), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	give(t, root)
+	before := snapshot(t, root, work)
+	for i, b := range layers {
+		d := fmt.Sprintf("%s/%d", work, i)
+		err := asUser(t, false, helper, applyJob{Dir: d, Tar: b, Umask: 0o022}, nil)
+		if err != nil && strings.Contains(err.Error(), "reassembled bytes differ") {
+			t.Errorf("layer %d: %v", i, err)
+		}
+	}
+	if snapshot(t, root, work) != before {
+		t.Errorf("%s: something outside of the layers has changed", helper)
 	}
 }
 
