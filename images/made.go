@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/archive"
@@ -89,6 +90,9 @@ func madeRecord(img *Image, layers []store.Layer) store.ImageRecord {
 func (im *Images) Import(ctx context.Context, file, name, platform string) (*Image, error) {
 	kind, names, err := archive.Names(ctx, file, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
 	if err != nil {
+		if p := new(os.PathError); errors.As(err, &p) && p.Path == file { // it is named once
+			err = p.Err
+		}
 		return nil, fmt.Errorf("import %s: %w", file, err)
 	}
 	if name == "" {
