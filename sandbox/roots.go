@@ -102,7 +102,7 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 	}
 	records, err := st.Images()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
 	}
 	for _, r := range records {
 		keepLayers(keep, r.Layers)
@@ -114,7 +114,7 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 	// What a kept sandbox was made on is the lower half of it, whatever became of its project.
 	sandboxes, err := m.l.Kept()
 	if err != nil {
-		return nil, errors.Join(errors.New("nothing was removed"), err)
+		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
 	}
 	for _, s := range sandboxes {
 		keepLayers(keep, s.Layers)

@@ -251,7 +251,7 @@ func (l *Launcher) Kept() ([]State, error) {
 		in := &Instance{Dir: filepath.Join(l.Sandboxes(), e.Name()), Name: e.Name()}
 		s, err := in.State()
 		if err != nil {
-			return out, err
+			return out, hint.With(err, "sandbox rm "+e.Name()+" removes it with all that was changed in it")
 		}
 		if s == nil {
 			s = &State{Name: e.Name()}
