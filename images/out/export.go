@@ -20,18 +20,16 @@ import (
 // manifest.json. name is what engines will call the image ("host/path:tag"); "" leaves it without a name.
 // The bytes depend on im and name alone.
 func Export(ctx context.Context, path, name string, im Image, o Options) (r Result, err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	f, err := create(path)
 	if err != nil {
 		return r, fmt.Errorf("write %s: %w", path, unwrapPath(err))
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			f.discard()
 		}
 	}()
-	if r, err = writeArchive(ctx, f, name, im, o); err != nil {
+	if r, err = writeArchive(ctx, f.File, name, im, o); err != nil {
 		return r, store.Space(err, "write", path)
 	}
 	// As the umask has it: the name is the user's, not a secret.
@@ -41,13 +39,13 @@ func Export(ctx context.Context, path, name string, im Image, o Options) (r Resu
 	if err = f.Sync(); err != nil {
 		return r, store.Space(err, "sync", path)
 	}
-	if err = f.Close(); err != nil {
+	if err = f.finish(); err != nil {
+		return r, store.Space(err, "write", path)
+	}
+	if err = atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 		return r, err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return r, err
-	}
-	return r, atomicfile.SyncDir(dir)
+	return r, f.Close()
 }
 
 // unwrapPath takes the temporary name out of an error.
