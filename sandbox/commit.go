@@ -67,7 +67,7 @@ func (m *Manager) ended(name string) (*launch.Instance, *State, error) {
 	}
 	state, err := in.State()
 	if err == nil && state == nil {
-		err = fmt.Errorf("nothing is known of what sandbox %s stands on", name)
+		err = hint.With(fmt.Errorf("sandbox %s was ended before it had begun", name), "run it again, or remove it: sandbox rm "+name)
 	}
 	if err != nil {
 		in.Close()

@@ -89,6 +89,12 @@ func (m *Manager) pullAndRun(ctx context.Context, ref, network string, o RunOpti
 		return start.Exit{}, err
 	}
 	state := launch.StateOf(e, "")
+	if o.Name != "" { // before the start: one that is cut off can go on and be committed, and gc knows what it stands on
+		if err := in.SetState(state); err != nil {
+			in.Close()
+			return start.Exit{}, err
+		}
+	}
 	exit, err := m.runImage(ctx, e, o, in, &state)
 	if o.Name == "" {
 		if rerr := in.Remove(); rerr != nil {

@@ -48,3 +48,15 @@ func (m *Manager) keepMade(ctx context.Context, keep map[string]bool, r store.Im
 		}
 	}
 }
+
+// keepDocuments keeps what says what a sandbox of an image stands on: without it the sandbox could not be committed
+// once nobody names the image.
+func (m *Manager) keepDocuments(ctx context.Context, keep map[string]bool, manifest store.Digest) {
+	im, err := m.images("")
+	if err != nil {
+		return
+	}
+	if img, ok := im.Known(ctx, manifest); ok {
+		keepBlobs(keep, string(manifest), string(img.ConfigDigest))
+	}
+}

@@ -118,6 +118,9 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 	}
 	for _, s := range sandboxes {
 		keepLayers(keep, s.Layers)
+		if s.Project == "" {
+			m.keepDocuments(ctx, keep, store.Digest(s.Env))
+		}
 	}
 	return keep, nil
 }
