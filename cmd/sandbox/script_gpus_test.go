@@ -9,8 +9,6 @@ import (
 	"github.com/4cc2e759/sandbox/gpu/gputest"
 )
 
-type gpusKey struct{}
-
 // cmdGPUs: gpus MACHINE [remove=PATH]… [free=MIB]
 //
 // remove takes files of it away, free is how much of each GPU's memory nobody uses.
