@@ -36,11 +36,13 @@ test-all: ## the same, and every user runs what takes minutes too
 	@$(GO) run ./internal/testenv/lacks
 	SANDBOX_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./...
 
-lint: ## gofmt, vet (also for macOS), staticcheck
+lint: ## gofmt, vet (also for macOS), staticcheck, go.mod tidy
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "not formatted: $$files"; exit 1; fi
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+	cd tools/oracle && $(GO) mod tidy -diff
 
 gpu-check: ## prove on a machine with an NVIDIA GPU, without a network, that GPUs work: docs/gpu.md
 	bench/gpu-check
