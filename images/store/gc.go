@@ -214,7 +214,7 @@ func (s *Store) collectBatch(ctx context.Context, out []candidate, again func() 
 }
 
 // removers is how many trees are removed at once. An unlink waits more than it works where the file system
-// discards the blocks of each file as it goes (ext4 without journal: 3.9 s one by one, 1.1 s by eight).
+// discards the blocks of each file as it goes (ext4 without a journal, 2,000 layers: 3.9 s one by one, 1.5 s by eight).
 const removers = 8
 
 // removeAll removes what was moved away, and adds it to f.
