@@ -3,7 +3,9 @@ package fetch
 import (
 	"context"
 	"io"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -14,16 +16,20 @@ type Wide struct {
 	one         chan struct{}
 	part, probe int64
 	share       float64
+	busy        func() float64 // seconds of processor time that this process has used
 }
 
 // NewWide returns a Wide for the downloads that go on together.
-func NewWide() *Wide { return &Wide{make(chan struct{}, 1), partSize, partSize, wideWaited} }
+func NewWide() *Wide {
+	return &Wide{make(chan struct{}, 1), partSize, partSize, wideWaited, processorTime}
+}
 
 const (
 	partSize   = 2 << 20 // bytes of one request; as many tell what holds a download up
 	partCount  = 4       // at once; each is held in memory until its turn comes
 	wideLeast  = 16      // parts that must be missing
 	wideWaited = 0.6     // share of the time that was spent waiting for the server
+	wideBusy   = 0.5     // share of the processors: who uses more waits for itself, not for the server
 )
 
 // WideBody is a [Body] that goes on with several connections once it has seen that it waits for the server
@@ -47,6 +53,7 @@ type WideBody struct {
 	since  int64
 	begun  time.Time
 	waited time.Duration
+	used   float64 // of the processors, by then
 
 	inner   context.Context // of the parts
 	stopAll context.CancelFunc
@@ -85,12 +92,12 @@ func (b *WideBody) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), b.parts[0].from-b.off)]
 	}
 	asked := time.Now()
-	if b.begun.IsZero() {
-		b.begun, b.since, b.waited = asked, b.off, 0
-	}
 	n, err := b.one.Read(p)
 	b.waited += time.Since(asked)
 	b.off += int64(n)
+	if !b.never && b.begun.IsZero() { // after the first answer: how long that took says nothing about what follows
+		b.begun, b.since, b.waited, b.used = time.Now(), b.off, 0, b.w.busy()
+	}
 	if err == nil {
 		b.widen()
 	}
@@ -136,7 +143,8 @@ func (b *WideBody) widen() {
 	if b.never || b.held || b.off-b.since < b.w.probe {
 		return
 	}
-	waits := float64(b.waited) > b.w.share*float64(time.Since(b.begun))
+	took := time.Since(b.begun)
+	waits := float64(b.waited) > b.w.share*float64(took) && b.w.busy()-b.used < wideBusy*took.Seconds()*float64(runtime.GOMAXPROCS(0))
 	b.begun = time.Time{} // look again at what comes next
 	if !waits || b.req.Size-b.off < wideLeast*b.w.part {
 		return
@@ -149,6 +157,15 @@ func (b *WideBody) widen() {
 	b.held, b.joined, b.next = true, true, b.off+b.w.part
 	b.c.o.Log.Info("going on with several connections", "name", b.req.Name, "offset", b.off)
 	b.more()
+}
+
+// processorTime is 0 where it cannot be told.
+func processorTime() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 // more starts parts up to their number.

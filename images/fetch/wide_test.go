@@ -15,7 +15,9 @@ import (
 const smallPart = 200_000
 
 // smallWide is content with little waiting: a busy machine makes everybody wait for other things, too.
-func smallWide() *Wide { return &Wide{make(chan struct{}, 1), smallPart, smallPart, 0.05} }
+func smallWide() *Wide { return &Wide{make(chan struct{}, 1), smallPart, smallPart, 0.05, idle} }
+
+func idle() float64 { return 0 }
 
 // slowly answers with a pause before each piece: what a connection brings is bounded by the server.
 func slowly(w http.ResponseWriter, r *http.Request, data []byte) {
@@ -75,11 +77,11 @@ func TestWide(t *testing.T) {
 	}
 }
 
-// Where the reader is what takes the time, or somebody else has several connections, one is enough.
+// Where the reader is what takes the time, the processors are, or somebody else has several connections, one is enough.
 func TestWideIsNotNeeded(t *testing.T) {
 	data := content(20 * smallPart)
 	s := newServer(t, data)
-	b := testClient(Options{}).OpenWide(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))}, &Wide{make(chan struct{}, 1), smallPart, smallPart, wideWaited})
+	b := testClient(Options{}).OpenWide(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))}, &Wide{make(chan struct{}, 1), smallPart, smallPart, wideWaited, idle})
 	got, err := io.ReadAll(&late{r: b})
 	if err != nil || !bytes.Equal(got, data) || s.ranges() > 0 {
 		t.Errorf("slow reader: %d bytes, %v, %d parts", len(got), err, s.ranges())
@@ -96,6 +98,24 @@ func TestWideIsNotNeeded(t *testing.T) {
 	b.Close()
 	if len(w.one) != 1 {
 		t.Error("it gave back what it did not hold")
+	}
+	used := 0.0
+	w = smallWide()
+	w.busy = func() float64 { used += 3600; return used }
+	b = testClient(Options{}).OpenWide(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))}, w)
+	defer b.Close()
+	got, err = io.ReadAll(b)
+	if err != nil || !bytes.Equal(got, data) || s.ranges() > 0 {
+		t.Errorf("busy with other things: %d bytes, %v, %d parts", len(got), err, s.ranges())
+	}
+}
+
+func TestProcessorTime(t *testing.T) {
+	at := processorTime()
+	for begun := time.Now(); processorTime() == at; {
+		if time.Since(begun) > time.Minute {
+			t.Fatal("a minute of work used no processor time")
+		}
 	}
 }
 
