@@ -81,6 +81,14 @@ func TestIndexesInIndexes(t *testing.T) {
 	if got := f.paths(); len(got) > 8 {
 		t.Errorf("%d requests: %v", len(got), got)
 	}
+	deep := withoutPlatform(blobs.Image(t, app(1000)))
+	for range 64 {
+		deep = withoutPlatform(blobs.Index(t, deep))
+	}
+	f = newFake(t, blobs, map[string]registrytest.Descriptor{"v1": deep})
+	if _, err := resolve(t, im, f.ref("v1")); err == nil || !strings.Contains(err.Error(), "deep") || len(f.paths()) > 8 {
+		t.Errorf("64 deep, %d requests: %v", len(f.paths()), err)
+	}
 }
 
 // T-69, T-70: what a manifest says beside digests leads nowhere: urls of foreign layers are not asked, and data in a

@@ -1,9 +1,11 @@
 package images_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +26,7 @@ func TestEachWriteOfAPullFails(t *testing.T) {
 	d := blobs.Image(t, a)
 	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
 	total := 0
-	if err := pullWhere(t, f, inMemory(t), func(string, string) error { total++; return nil }); err != nil {
+	if err := pullWhere(t, f.ref("v1"), inMemory(t), func(string, string) error { total++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if total < 50 {
@@ -40,7 +42,7 @@ func TestEachWriteOfAPullFails(t *testing.T) {
 func failOneOfAPull(t *testing.T, f *fake, errno syscall.Errno, n int) {
 	t.Helper()
 	dir, seen, when := inMemory(t), 0, ""
-	err := pullWhere(t, f, dir, func(op, path string) error {
+	err := pullWhere(t, f.ref("v1"), dir, func(op, path string) error {
 		if seen++; seen != n {
 			return nil
 		}
@@ -50,6 +52,12 @@ func failOneOfAPull(t *testing.T, f *fake, errno syscall.Errno, n int) {
 	if err != nil && !errors.Is(err, errno) {
 		t.Errorf("%s: %v", when, err)
 	}
+	pullAfter(t, f, dir, when)
+}
+
+// pullAfter looks whether what is there is whole, and pulls once more, which needs no help and leaves no rest.
+func pullAfter(t *testing.T, f *fake, dir, when string) {
+	t.Helper()
 	st, err := store.Open(dir, store.Options{})
 	if err != nil {
 		t.Fatalf("%s: %v", when, err)
@@ -73,8 +81,57 @@ func failOneOfAPull(t *testing.T, f *fake, errno syscall.Errno, n int) {
 	}
 }
 
+const killVar = "IMAGES_TEST_KILL"
+
+// killJob is a pull that ends by SIGKILL before its n-th write.
+type killJob struct {
+	Ref, Dir string
+	N        int
+}
+
+// T-78, T-80: a pull is killed before every single write.
+func TestPullKilledAtEachWrite(t *testing.T) {
+	if v := os.Getenv(killVar); v != "" {
+		var j killJob
+		decode(t, []byte(v), &j)
+		seen := 0
+		err := pullWhere(t, j.Ref, j.Dir, func(string, string) error {
+			if seen++; seen == j.N {
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	blobs := registrytest.Blobs{}
+	a := app(1 << 16)
+	a.Layers[0].Files = append(a.Layers[0].Files, registrytest.File{Name: "owned", Body: "o", UID: 7})
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": blobs.Image(t, a)})
+	for n := 1; ; n++ {
+		j := killJob{f.ref("v1"), inMemory(t), n}
+		in, _ := json.Marshal(j)
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), killVar+"="+string(in))
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			if n < 50 {
+				t.Errorf("it ended before write %d: the hook is not where they are", n)
+			}
+			return
+		}
+		if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGKILL {
+			t.Fatalf("write %d: %v: %s", n, err, out)
+		}
+		pullAfter(t, f, j.Dir, fmt.Sprintf("killed before write %d", n))
+	}
+}
+
 // pullWhere pulls into a store in which faults are asked before each write, one after the other.
-func pullWhere(t *testing.T, f *fake, dir string, faults func(op, path string) error) error {
+func pullWhere(t *testing.T, ref, dir string, faults func(op, path string) error) error {
 	t.Helper()
 	var mu sync.Mutex
 	st, err := store.Open(dir, store.Options{Faults: func(op, path string) error {
@@ -86,7 +143,7 @@ func pullWhere(t *testing.T, f *fake, dir string, faults func(op, path string) e
 		return err
 	}
 	defer st.Close()
-	_, _, err = pull(t, images.New(st, images.Options{Jobs: 1}), f.ref("v1"))
+	_, _, err = pull(t, images.New(st, images.Options{Jobs: 1}), ref)
 	return err
 }
 

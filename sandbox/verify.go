@@ -62,7 +62,7 @@ func (c Claim) Text() string {
 }
 
 // Verify asks every tool of [toolchain] inside the environment for its version and, with objects,
-// hashes what the environment uses in the store.
+// hashes what is in the store.
 func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 	f, err := p.File()
 	if err != nil {
@@ -76,22 +76,38 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 	for _, pr := range p.prove(ctx, c, f.Toolchain) {
 		v.Claims = append(v.Claims, Claim{Tool: pr.Tool, Want: pr.Want, Files: pr.Files, At: pr.At, Says: pr.Says, Holds: pr.OK, Why: pr.Why})
 	}
-	if !objects {
-		return v, nil
+	if objects {
+		err = p.m.verifyStore(ctx, v)
 	}
-	st, err := p.m.Store()
 	if err != nil {
 		return nil, err
+	}
+	return v, nil
+}
+
+// VerifyStore hashes what is in the store, for whom there is no environment to ask.
+func (m *Manager) VerifyStore(ctx context.Context) (*Verdict, error) {
+	v := &Verdict{Claims: []Claim{}, Damaged: []string{}}
+	if err := m.verifyStore(ctx, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (m *Manager) verifyStore(ctx context.Context, v *Verdict) error {
+	st, err := m.Store()
+	if err != nil {
+		return err
 	}
 	check := layer.Check(st.TempDir)
 	damage, err := st.Verify(ctx, store.VerifyOptions{
 		Layer:  func(ctx context.Context, l store.Layer) error { v.Hashed++; return check(ctx, l) },
 		Wheel:  func(ctx context.Context, dir string) error { v.Hashed++; return wheel.Check(ctx, dir) },
 		Remove: true,
-		Report: p.m.o.Report,
+		Report: m.o.Report,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range damage {
 		text := d.String()
@@ -100,8 +116,8 @@ func (p *Project) Verify(ctx context.Context, objects bool) (*Verdict, error) {
 		}
 		v.Damaged = append(v.Damaged, text)
 	}
-	v.Damaged = append(v.Damaged, p.m.damagedRecords(st)...)
-	return v, nil
+	v.Damaged = append(v.Damaged, m.damagedRecords(st)...)
+	return nil
 }
 
 // damagedRecords are the records of the user's own things that cannot be read. They stay: nothing can make them

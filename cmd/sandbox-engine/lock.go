@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -124,7 +126,7 @@ func newVerify(a *app) *cobra.Command {
 		Short: "Prove the toolchain claims inside, and hash the store's content again",
 		Long: `Asks each tool inside the environment for its version and compares it with [toolchain]; then
 hashes every object of the store. What is damaged is named and taken out of the store: the next run, pull
-or build makes it again.` + "\n" + exitStatus,
+or build makes it again. Where there is no env file only the store is hashed.` + "\n" + exitStatus,
 		Example: `  sandbox verify
   sandbox verify --claims      only the claims`,
 		Args: cobra.NoArgs,
@@ -133,11 +135,7 @@ or build makes it again.` + "\n" + exitStatus,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.Flags().BoolVar(&claims, "claims", false, "only the claims")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		p, err := a.project(*dir, sandbox.ProjectOptions{Profiles: *profiles})
-		if err != nil {
-			return err
-		}
-		r, err := p.Verify(cmd.Context(), !claims)
+		r, err := a.verify(cmd.Context(), *dir, *profiles, claims)
 		if err != nil {
 			return err
 		}
@@ -162,6 +160,22 @@ or build makes it again.` + "\n" + exitStatus,
 		return nil
 	}
 	return cmd
+}
+
+// verify looks at the store alone where nobody has named a project and there is none.
+func (a *app) verify(ctx context.Context, dir string, profiles []string, claims bool) (*sandbox.Verdict, error) {
+	p, err := a.project(dir, sandbox.ProjectOptions{Profiles: profiles})
+	if errors.Is(err, sandbox.ErrNoProject) && dir == "" && len(profiles) == 0 && !claims {
+		m, err := a.open()
+		if err != nil {
+			return nil, err
+		}
+		return m.VerifyStore(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.Verify(ctx, !claims)
 }
 
 func newInit(a *app) *cobra.Command {

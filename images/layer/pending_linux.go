@@ -147,6 +147,8 @@ func (x *extractor) finishDir(path string, a dirAttrs) error {
 	p := place{fd: x.root}
 	if path == "" {
 		base = "."
+		// What is above it in a sandbox hides its mode, but whoever looks in from outside needs to get in.
+		a.mode |= 0o700
 	} else {
 		var err error
 		if p, err = x.parent(dirName, &entry{}); err != nil {

@@ -106,14 +106,17 @@ func (s *Store) Images() ([]ImageRecord, error) {
 	return out, nil
 }
 
-// RemoveImage forgets ref; ErrNotFound if it was not known. The layers stay until [Store.GC].
+// RemoveImage forgets ref, also after a power cut; ErrNotFound if it was not known. The layers stay until [Store.GC].
 func (s *Store) RemoveImage(ref string) error {
 	p := s.Path(ImageRefs, recordName(ref))
 	err := s.step("remove", p, func() error { return os.Remove(p) })
 	if errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("image %s: %w", ref, ErrNotFound)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.syncDir(s.Path(ImageRefs))
 }
 
 func readRecord(path string) (r ImageRecord, err error) {

@@ -18,7 +18,8 @@ import (
 )
 
 // T-14: processes pull, run, collect and list at once, and some are killed at random. Nobody but the killed
-// notices, and what is left is whole. SANDBOX_TEST_SEED repeats a run's choices.
+// notices, and what is left is whole. SANDBOX_TEST_SEED repeats a run's choices;
+// with SANDBOX_TEST_ALL it takes a minute.
 func TestRandomProcesses(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("SANDBOX_TEST_SEED"); s != "" {
@@ -30,7 +31,11 @@ func TestRandomProcesses(t *testing.T) {
 	t.Logf("SANDBOX_TEST_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := memDir(t) + "/s"
-	for round := range 6 {
+	rounds, end := 6, time.Now()
+	if os.Getenv("SANDBOX_TEST_ALL") != "" {
+		end = end.Add(time.Minute)
+	}
+	for round := 0; round < rounds || time.Now().Before(end); round++ {
 		type process struct {
 			wait   func() error
 			killed bool

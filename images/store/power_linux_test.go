@@ -154,6 +154,10 @@ func durableCalls() []durableCall {
 			return ok && l.DiffID == DigestOf([]byte(config))
 		}},
 		record(config), record(made),
+		{"forget an image", func(s *Store) error { return s.RemoveImage("name:tag") }, func(s *Store) bool {
+			_, err := s.Image("name:tag")
+			return errors.Is(err, ErrNotFound)
+		}},
 	}
 }
 
