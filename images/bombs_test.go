@@ -111,7 +111,7 @@ func layerBombs(t testing.TB) map[string]bombCase {
 	for i := range 20_000 {
 		attrs[fmt.Sprintf("SCHILY.xattr.user.n%d", i)] = "v"
 	}
-	return map[string]bombCase{
+	cases := map[string]bombCase{
 		"10 GiB of zeros, gzip":           {layer: gzipZeros(t, header(t, ten), ten), want: zerosEntry + perByte},
 		"10 GiB of zeros, zstd":           {layer: squeezed(t, header(t, ten), ten), want: zerosEntry + perByte},
 		"10 GiB of zeros after its end":   {layer: gzipZeros(t, good, ten), want: inLayer + perByte},
@@ -133,6 +133,12 @@ func layerBombs(t testing.TB) map[string]bombCase {
 			return &tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatPAX, PAXRecords: attrs}
 		})},
 	}
+	if os.Getenv("SANDBOX_TEST_ALL") != "" {
+		cases["1,000,000 files"] = bombCase{layer: tarOf(t, 1_000_000, func(i int) *tar.Header {
+			return &tar.Header{Name: fmt.Sprintf("%d/file%d", i/1000, i), Typeflag: tar.TypeReg, Mode: 0o644, Uid: i % 1000}
+		})}
+	}
+	return cases
 }
 
 // many writes a document of n entries, however large, without a length.
