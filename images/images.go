@@ -50,6 +50,7 @@ type Options struct {
 	UserAgent string                 // "" = "sandbox"
 	DropBlobs bool                   // do not keep layers' compressed bytes once they are unpacked
 	Offline   bool                   // nothing is fetched: what is missing is an error
+	Stale     bool                   // where a registry cannot be reached, what its tag led to before will do
 	Limits    layer.Limits
 	Fetch     fetch.Options // tries and time-outs; what is above wins
 }
@@ -161,22 +162,18 @@ func (im *Images) resolveRegistry(ctx context.Context, ref Ref, platform string)
 
 // first is the document that ref leads to now: from the store if its digest is known or did not change.
 func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref) (oci.First, error) {
-	want := ref.Digest
+	want, before := ref.Digest, store.Digest("")
 	if want == "" {
 		if rec, err := im.st.Image(ref.String()); err == nil {
 			if want = rec.Index; want == "" {
 				want = rec.Manifest
 			}
+			before = want
 			if rec.Made { // a registry may have another image of this name; it was not asked for
 				ref.Digest = want
 			} else if !im.o.Offline && im.st.HasBlob(ctx, want, -1) {
-				now, err := repo.Head(ctx, ref.Tag)
-				var status *fetch.StatusError
-				if err != nil && !errors.As(err, &status) { // some do not know HEAD: GET tells more
+				if want, err = im.unmoved(ctx, repo, ref, want); err != nil {
 					return oci.First{}, err
-				}
-				if now != want {
-					want = ""
 				}
 			} else if !im.o.Offline {
 				want = ""
@@ -202,7 +199,32 @@ func (im *Images) first(ctx context.Context, repo *registry.Repository, ref Ref)
 	if _, err := oci.ParseDocument(f.Bytes, f.MediaType); err != nil {
 		return f, fmt.Errorf("%s: %w", ref, err)
 	}
+	if before != "" && before != f.Digest {
+		im.notice("%s is sha256:%s… now; it was sha256:%s…", ref, f.Digest.Hex()[:12], before.Hex()[:12])
+	}
 	return f, im.put(ctx, f.Bytes, f.Digest)
+}
+
+// unmoved is the digest that a tag led to if it still does, or "".
+func (im *Images) unmoved(ctx context.Context, repo *registry.Repository, ref Ref, was store.Digest) (store.Digest, error) {
+	now, err := repo.Head(ctx, ref.Tag)
+	var status *fetch.StatusError
+	switch {
+	case err != nil && im.o.Stale && fetch.Unreachable(err):
+		im.notice("%s: its registry cannot be reached; what it was is used, sha256:%s…", ref, was.Hex()[:12])
+		return was, nil
+	case err != nil && !errors.As(err, &status): // some do not know HEAD: GET tells more
+		return "", err
+	case now != was:
+		return "", nil
+	}
+	return was, nil
+}
+
+func (im *Images) notice(format string, a ...any) {
+	if im.o.Notice != nil {
+		im.o.Notice(fmt.Sprintf(format, a...))
+	}
 }
 
 // cached puts the blob store before get.
@@ -245,9 +267,7 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 	}
 	if got := store.DigestOf(b); got != d {
 		im.o.Log.Warn("a damaged blob is removed", "digest", d)
-		if im.o.Notice != nil {
-			im.o.Notice("a damaged document was in the store, it is fetched again: sha256:" + d.Hex()[:12] + "…")
-		}
+		im.notice("a damaged document was in the store, it is fetched again: sha256:%s…", d.Hex()[:12])
 		im.st.RemoveBlob(d)
 		return nil, &store.DigestError{Want: d, Got: got}
 	}

@@ -49,6 +49,10 @@ func (m *Manager) limits() layer.Limits {
 
 // images is the way to registries and archives; relative paths are below dir.
 func (m *Manager) images(dir string) (*images.Images, error) {
+	return m.imagesWith(dir, func(*images.Options) {})
+}
+
+func (m *Manager) imagesWith(dir string, change func(*images.Options)) (*images.Images, error) {
 	st, err := m.Store()
 	if err != nil {
 		return nil, err
@@ -68,6 +72,7 @@ func (m *Manager) images(dir string) (*images.Images, error) {
 	}
 	all := m.o.AllowHTTP
 	o.Insecure = func(host string) bool { return all || insecure[host] }
+	change(&o)
 	return images.New(st, o), nil
 }
 

@@ -143,7 +143,7 @@ func (m *Manager) needOfImage(ctx context.Context, ref string) (compat.Need, err
 	if err != nil {
 		return compat.Need{}, err
 	}
-	im, err := m.images("")
+	im, err := m.imagesWith("", func(o *images.Options) { o.Stale = true })
 	if err != nil {
 		return compat.Need{}, err
 	}

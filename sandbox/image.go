@@ -20,16 +20,17 @@ import (
 
 // Pull brings an image into the store and remembers it under its name.
 func (m *Manager) Pull(ctx context.Context, ref string) (*images.Image, error) {
-	img, _, err := m.pull(ctx, ref)
+	img, _, err := m.pull(ctx, ref, false)
 	return img, err
 }
 
-func (m *Manager) pull(ctx context.Context, ref string) (*images.Image, []store.Layer, error) {
+// pull, with stale, goes on with what is in the store where the registry cannot be reached.
+func (m *Manager) pull(ctx context.Context, ref string, stale bool) (*images.Image, []store.Layer, error) {
 	r, err := images.ParseRef(ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	im, err := m.images("")
+	im, err := m.imagesWith("", func(o *images.Options) { o.Stale = stale })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +61,7 @@ func (m *Manager) RunImage(ctx context.Context, ref, network string, o RunOption
 }
 
 func (m *Manager) pullAndRun(ctx context.Context, ref, network string, o RunOptions) (start.Exit, error) {
-	img, layers, err := m.pull(ctx, ref)
+	img, layers, err := m.pull(ctx, ref, true)
 	if err != nil {
 		return start.Exit{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/4cc2e759/sandbox/sandbox"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
@@ -26,7 +27,8 @@ type app struct {
 	allowHTTP bool
 	manager   *sandbox.Manager
 	bars      *bars
-	code      int // what the program inside ended with
+	told      sync.Map // notices that were given
+	code      int      // what the program inside ended with
 	isRun     bool
 }
 
@@ -51,7 +53,7 @@ func (a *app) open() (*sandbox.Manager, error) {
 
 // notice says one line that the user should know, but that is no error and no data.
 func (a *app) notice(s string) {
-	if a.quiet {
+	if _, told := a.told.LoadOrStore(s, true); told || a.quiet {
 		return
 	}
 	a.bars.say(s)

@@ -110,10 +110,11 @@ func isCertificate(err error) bool {
 	return errors.As(err, &unknown) || errors.As(err, &invalid) || errors.As(err, &host)
 }
 
-// SpeaksPlain tells the error of an https request to a server that has only http there.
+// SpeaksPlain tells the error of an https request to a server that answers, but not in TLS: most likely it has
+// only http there. Some answer with a page and no header.
 func SpeaksPlain(err error) bool {
 	var record tls.RecordHeaderError
-	return errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/"
+	return errors.As(err, &record)
 }
 
 // Unreachable tells errors from before anything was sent: no such host, nobody there.

@@ -214,6 +214,9 @@ func (e *AccessError) Unwrap() error { return e.Err }
 
 // explain turns refusals into words.
 func (e *endpoint) explain(err error) error {
+	if fetch.SpeaksPlain(err) {
+		return hint.With(err, fmt.Sprintf("it seems to have plain http only, which --allow-http allows, or insecure = true in [registry.%q] of the user's configuration", e.repo.RegistryStr()))
+	}
 	code := status(err)
 	if code != http.StatusUnauthorized && code != http.StatusForbidden {
 		return err
