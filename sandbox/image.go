@@ -18,10 +18,21 @@ import (
 	"github.com/4cc2e759/sandbox/sandbox/start"
 )
 
-// Pull brings an image into the store and remembers it under its name.
+// Pull brings an image into the store and remembers it under its name. What else a start needs of it is made, too:
+// those who use the store may only be able to read it.
 func (m *Manager) Pull(ctx context.Context, ref string) (*images.Image, error) {
-	img, _, err := m.pull(ctx, ref, false)
-	return img, err
+	img, layers, err := m.pull(ctx, ref, false)
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := build.ImageLayers(ctx, st, layers, ref, m.limits()); err != nil && !errors.Is(err, store.ErrReadOnly) {
+		return nil, err
+	}
+	return img, nil
 }
 
 // pull, with stale, goes on with what is in the store where the registry cannot be reached.

@@ -106,6 +106,9 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 	}
 	for _, r := range records {
 		keepLayers(keep, r.Layers)
+		if err := keepInherited(st, keep, r.Layers); err != nil {
+			return nil, err
+		}
 		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
 		if r.Made {
 			m.keepMade(ctx, keep, r)
@@ -123,6 +126,18 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 		}
 	}
 	return keep, nil
+}
+
+func keepInherited(st *store.Store, keep map[string]bool, names []string) error {
+	var pulled []store.Layer
+	for _, n := range names {
+		pulled = append(pulled, store.Layer{Name: n, FS: filepath.Join(st.Path(store.Layers, n), "fs")})
+	}
+	name, err := build.Inherited(pulled)
+	if name != "" {
+		keepLayers(keep, []string{name})
+	}
+	return err
 }
 
 // keepRoot keeps what the project of one record uses. That its folder is there is written down, at most once a day:

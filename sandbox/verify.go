@@ -110,14 +110,42 @@ func (m *Manager) verifyStore(ctx context.Context, v *Verdict) error {
 		return err
 	}
 	for _, d := range damage {
-		text := d.String()
+		text := d.String() + " (removed)"
 		if !d.Removed {
-			text += " (it stays as long as it is in use)"
+			text = d.String() + " (it stays as long as it is in use)"
 		}
 		v.Damaged = append(v.Damaged, text)
 	}
-	v.Damaged = append(v.Damaged, m.damagedRecords(st)...)
+	v.Damaged = append(append(v.Damaged, m.damagedRecords(st)...), lacking(ctx, st)...)
 	return nil
+}
+
+// lacking are the names of images that cannot be run any more, with what helps.
+func lacking(ctx context.Context, st *store.Store) (out []string) {
+	records, err := st.Images()
+	if err != nil {
+		return nil // it was named as damaged
+	}
+	for _, r := range records {
+		parts := 0
+		for _, name := range r.Layers {
+			if _, ok := st.Layer(ctx, name); !ok {
+				parts++
+			}
+		}
+		for _, d := range []store.Digest{r.Manifest, r.Config} {
+			if !st.HasBlob(ctx, d, -1) {
+				parts++
+			}
+		}
+		switch {
+		case parts > 0 && r.Made:
+			out = append(out, fmt.Sprintf("image %s lacks %d of its parts (import it again, or commit its sandbox again)", r.Ref, parts))
+		case parts > 0:
+			out = append(out, fmt.Sprintf("image %s lacks %d of its parts (sandbox pull %s brings them again)", r.Ref, parts, r.Ref))
+		}
+	}
+	return out
 }
 
 // damagedRecords are the records of the user's own things that cannot be read. They stay: nothing can make them
