@@ -81,6 +81,7 @@ func (p *pull) fetch(ctx context.Context, missing []Layer) error {
 			if err != nil {
 				return err
 			}
+			p.im.o.Log.Info("layer brought", "layer", l.Digest, "bytes", l.Size, "type", l.MediaType, "diffID", l.DiffID)
 			p.mu.Lock()
 			p.have[l.DiffID] = got
 			p.mu.Unlock()

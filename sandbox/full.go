@@ -27,6 +27,7 @@ func (m *Manager) Explain(err error) error {
 			return &store.SpaceError{Path: m.StoreDir(), Quota: full.Quota, Need: full.Need, Err: err}
 		}
 	}
+	full.Elsewhere = true
 	return err
 }
 

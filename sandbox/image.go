@@ -133,7 +133,7 @@ func (m *Manager) imageInstance(e *plan.Env, o RunOptions) (*launch.Instance, er
 	if err != nil {
 		return nil, err
 	}
-	if err := launch.SameEnvironment(in, e); err != nil {
+	if err := launch.SameEnvironment(in, e, "this image's"); err != nil {
 		in.Close()
 		return nil, err
 	}

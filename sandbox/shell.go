@@ -66,7 +66,7 @@ func (p *Project) resumable(c *launch.Compiled) error {
 	if s == nil {
 		return hint.With(fmt.Errorf("no shell of this project to resume"), "sandbox shell starts one; its changes are kept for a week")
 	}
-	return launch.SameEnvironment(in, &c.Env)
+	return launch.SameEnvironment(in, &c.Env, "this project's")
 }
 
 // forgetShell removes the project's last shell, so that a new one starts clean. One that is still

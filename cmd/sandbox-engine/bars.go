@@ -75,11 +75,12 @@ func (b *bars) show(it *item, verb, name string, done, total int64, over bool) {
 			return
 		}
 		if b.group == nil {
+			// Of 80 columns 24 are the name, at most 17 the amount and 31 speed and time left.
 			b.group = mpb.New(mpb.WithOutput(b.out), mpb.WithWidth(24), mpb.WithAutoRefresh(), mpb.WithRefreshRate(150*time.Millisecond))
 		}
 		it.bar = b.group.AddBar(max(total, 0),
 			mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-8s %-32s ", verb, shorten(name, 32)))),
+			mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-24s ", shorten(verb+" "+name, 24)))),
 			mpb.AppendDecorators(decor.OnComplete(decor.Any(func(s decor.Statistics) string {
 				return amount(s.Current, s.Total) + it.speed.text(time.Now(), s.Current, s.Total)
 			}), "")))
@@ -102,7 +103,7 @@ func amount(done, total int64) string {
 	if total < steps {
 		return fmt.Sprintf("%d/%d", done, total)
 	}
-	return fmt.Sprintf("%.1f / %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
+	return fmt.Sprintf("%.1f/%.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
 }
 
 // Fewer than this are not bytes.

@@ -32,6 +32,11 @@ func (c *Client) send(ctx context.Context, method string, src Source, rng string
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", redact(u), printable.Error(err, 400))
 		}
+		asked := u
+		if resp.Request != nil { // a transport may know better, such as a scheme
+			asked = resp.Request.URL
+		}
+		c.o.Log.Debug("request", "method", method, "url", redact(asked), "range", rng, "status", resp.StatusCode)
 		switch resp.StatusCode {
 		case 301, 302, 303, 307, 308:
 		default:

@@ -27,6 +27,8 @@ type SpaceError struct {
 	Quota    bool   // the user's quota, not the disk, is full
 	Need     int64  // bytes that were still to be written, at least; 0 if unknown
 	Err      error
+
+	Elsewhere bool // it is no disk of a store, so to make room in the store is no help
 }
 
 func (e *SpaceError) Error() string {
@@ -62,10 +64,16 @@ func (e *SpaceError) Unwrap() error { return e.Err }
 
 // Hint says how to make room.
 func (e *SpaceError) Hint() string {
-	if e.Quota {
-		return "free some of your quota, run `sandbox gc`, or set SANDBOX_STORE to a folder outside of the quota"
+	if e.Elsewhere && e.Quota {
+		return "free some of your quota, or write to a folder outside of it"
 	}
-	return "make room on that disk, run `sandbox gc`, or set SANDBOX_STORE to a folder on a larger disk"
+	if e.Elsewhere {
+		return "make room on that disk, or write to another"
+	}
+	if e.Quota {
+		return "free some of your quota, run `sandbox gc --older-than 0s`, or set SANDBOX_STORE to a folder outside of the quota"
+	}
+	return "make room on that disk, run `sandbox gc --older-than 0s`, or set SANDBOX_STORE to a folder on a larger disk"
 }
 
 // Space returns err, as a *SpaceError if it says that disk or quota is full.

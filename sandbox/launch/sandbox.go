@@ -134,7 +134,7 @@ func (p *Project) instance(c *Compiled, o RunOptions) (*Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := SameEnvironment(in, &c.Env); err != nil {
+		if err := SameEnvironment(in, &c.Env, "this project's"); err != nil {
 			in.Close()
 			return nil, err
 		}
@@ -149,15 +149,18 @@ func (p *Project) instance(c *Compiled, o RunOptions) (*Instance, error) {
 }
 
 // SameEnvironment refuses a writable layer on other lowers than it was made on: overlayfs leaves
-// that undefined.
-func SameEnvironment(in *Instance, e *plan.Env) error {
+// that undefined. whose is "this project's" or "this image's".
+func SameEnvironment(in *Instance, e *plan.Env, whose string) error {
 	s, err := in.State()
 	if err != nil || s == nil {
 		return err
 	}
 	if s.Env != e.Digest {
-		return hint.With(fmt.Errorf("sandbox %s was made on environment %s, and this project's is now %s", in.Name, s.Env, e.Digest),
-			"sandbox rm "+in.Name+", or go back to the lock it was made with")
+		on, back := "environment", "go back to the lock it was made with"
+		if s.Project == "" {
+			on, back = "image", "go on with sandbox run --name "+in.Name+" --image and a name of that image"
+		}
+		return hint.With(fmt.Errorf("sandbox %s was made on %s %s, and %s is now %s", in.Name, on, s.Env, whose, e.Digest), "sandbox rm "+in.Name+", or "+back)
 	}
 	if s.UID != e.User.UID || s.GID != e.User.GID {
 		return hint.With(fmt.Errorf("sandbox %s belongs to user %d inside, not %d", in.Name, s.UID, e.User.UID), "sandbox rm "+in.Name)
