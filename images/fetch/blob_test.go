@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -326,5 +329,45 @@ func TestSlowReader(t *testing.T) {
 	}
 	if s.count() != 1 {
 		t.Errorf("%d requests", s.count())
+	}
+}
+
+// downOnce is a way to a server that is restarted after its first answer.
+type downOnce struct {
+	http.RoundTripper
+	n int
+}
+
+func (d *downOnce) RoundTrip(r *http.Request) (*http.Response, error) {
+	if d.n++; d.n > 1 && d.n < 2+maxDialTries+1 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+// A server that is restarted in the middle is waited for; one that was never there is not.
+func TestServerThatIsRestarted(t *testing.T) {
+	t.Parallel()
+	data := content(2 * progressStep)
+	s := newServer(t, data)
+	s.handle = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		if n > 1 {
+			return false
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		w.Write(data[:progressStep+1])
+		panic(http.ErrAbortHandler)
+	}
+	b := testClient(Options{Transport: &downOnce{RoundTripper: NewTransport()}}).Open(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))})
+	defer b.Close()
+	got, err := io.ReadAll(b)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	never := &downOnce{RoundTripper: NewTransport(), n: 1}
+	b = testClient(Options{Transport: never}).Open(t.Context(), Request{Name: "file", Sources: s.src(), Size: int64(len(data))})
+	defer b.Close()
+	if _, err := io.ReadAll(b); err == nil || never.n != 1+maxDialTries {
+		t.Errorf("never there: %v after %d tries", err, never.n-1)
 	}
 }

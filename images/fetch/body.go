@@ -108,7 +108,7 @@ func (b *Body) read(p []byte) (int, error) {
 	}
 	n, err := b.await(p)
 	if b.off += int64(n); b.off-b.mark >= progressStep {
-		b.mark, b.retry = b.off, retry{}
+		b.mark, b.retry = b.off, retry{begun: b.source == len(b.req.Sources)-1}
 	}
 	switch {
 	case err == io.EOF && b.req.Size < 0:

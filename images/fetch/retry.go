@@ -11,7 +11,7 @@ import (
 
 const (
 	maxTries     = 8                // in a row without progress
-	maxDialTries = 3                // of them for a host that cannot be reached
+	maxDialTries = 3                // of them for a host that could never be reached
 	progressStep = 256 << 10        // bytes that count as progress
 	maxPause     = 15 * time.Second // between tries that we time ourselves
 	maxAfter     = 60 * time.Second // that a server can ask for
@@ -22,6 +22,7 @@ type retry struct {
 	tries int
 	dials int
 	spent time.Duration // waited since the last progress
+	begun bool          // bytes came before: a server that cannot be reached now is being restarted, not mistyped
 }
 
 // next waits before another try, or says that there is none. err is why the last one failed.
@@ -30,7 +31,7 @@ func (r *retry) next(ctx context.Context, err error, budget time.Duration) bool 
 	if isDial(err) {
 		r.dials++
 	}
-	if permanent(err) || r.tries >= maxTries || r.dials >= maxDialTries {
+	if permanent(err) || r.tries >= maxTries || r.dials >= maxDialTries && !r.begun {
 		return false
 	}
 	d := pause(r.tries, err)
