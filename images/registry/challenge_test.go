@@ -62,7 +62,7 @@ func FuzzChallenge(f *testing.F) {
 		`Bearer realm="https://auth.test/token",service="s",scope="repository:app:pull"`, `Basic realm="x"`, `Bearer realm="http://auth.test/token"`,
 		`Bearer`, `Bearer realm=`, `Bearer realm="`, `bearer realm="https://auth.test/\"",,,=`, `Basic, Bearer realm="https://registry.test/token"`, `Digest a=b`, "",
 		`Bearer realm="file:///etc/passwd"`, `Bearer realm="https://169.254.169.254/"`, `Bearer realm="//auth.test"`, `Bearer realm="https://a@b:99999/"`,
-		`Bearer realm="http://127.0.0.1/"`, `Bearer realm="https://auth.test",scope="` + strings.Repeat("x", 5000) + `"`, "Bearer realm=\"\x00\"", `Bearer realm="%"`,
+		`Bearer realm="http://127.0.0.1/"`, `Bearer realm="http://localhost/token"`, `Bearer realm="https://localhost:1/token"`, `Bearer realm="https://auth.test",scope="` + strings.Repeat("x", 5000) + `"`, "Bearer realm=\"\x00\"", `Bearer realm="%"`,
 	} {
 		f.Add(c, []byte(`{"token":"t","expires_in":60}`))
 		f.Add(c, []byte(`{"access_token":"t"}`))

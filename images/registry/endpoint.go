@@ -146,7 +146,7 @@ func (e *endpoint) logIn(ctx context.Context, scheme string) (http.RoundTripper,
 	}
 	// Not the context of the request: its marks say that fetch sees to tries and addresses.
 	ctx = fetch.Unmarked(ctx)
-	e.auth, err = transport.NewWithContext(ctx, reg, keys, wire{sameServer{e.c.fetch.Retrying(perHost{e.c})}}, []string{e.repo.Scope(transport.PullScope)})
+	e.auth, err = transport.NewWithContext(ctx, reg, keys, wire{sameServer{led{host, e.c.fetch.Retrying(perHost{e.c})}}}, []string{e.repo.Scope(transport.PullScope)})
 	if err != nil {
 		e.auth = nil
 	}

@@ -113,7 +113,7 @@ func (p *push) run(repo name.Repository, tag string, e *endpoint) error {
 	if agent == "" {
 		agent = "sandbox"
 	}
-	pusher, err := remote.NewPusher(remote.WithContext(p.ctx), remote.WithTransport(alive{p, wire{perHost{p.c}}}), remote.WithAuth(keys), remote.WithUserAgent(agent),
+	pusher, err := remote.NewPusher(remote.WithContext(p.ctx), remote.WithTransport(alive{p, wire{led{repo.RegistryStr(), perHost{p.c}}}}), remote.WithAuth(keys), remote.WithUserAgent(agent),
 		remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 4}))
 	if err != nil {
 		return err
