@@ -9,7 +9,6 @@ import (
 	"github.com/4cc2e759/sandbox/images/out"
 	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
-	"github.com/4cc2e759/sandbox/images/unpack"
 	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
@@ -45,12 +44,7 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 			o.Layers[i].Repository = r.Name()
 		}
 	}
-	u, _, err := out.NewPacker(im.OutOptions(notice)).Upload(ctx, o)
-	if err != nil {
-		return registry.Pushed{}, err
-	}
-	u.Report, u.Jobs = im.o.Report, im.o.Jobs
-	p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
+	u, p, err := im.push(ctx, ref, o, notice)
 	for _, a := range about {
 		if err != nil {
 			break
@@ -73,6 +67,32 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 	return p, nil
 }
 
+// push sends o. Of a layer whose source does not give its blob after all, the tar is compressed anew, and the
+// rest of what was sent before is there by then.
+func (im *Images) push(ctx context.Context, ref Ref, o out.Image, notice func(string)) (registry.Upload, registry.Pushed, error) {
+	for {
+		u, _, err := out.NewPacker(im.OutOptions(notice)).Upload(ctx, o)
+		if err != nil {
+			return u, registry.Pushed{}, err
+		}
+		u.Report, u.Jobs = im.o.Report, im.o.Jobs
+		p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
+		var gone *out.GoneError
+		if !errors.As(err, &gone) || ctx.Err() != nil {
+			return u, p, err
+		}
+		again := false
+		for i, l := range o.Layers {
+			if l.Digest == gone.Digest && l.From != "" {
+				o.Layers[i].From, again = "", true
+			}
+		}
+		if !again {
+			return u, p, err
+		}
+	}
+}
+
 // Leaving gives an image of this store as it came, ready to be given away. names are the layers of the
 // store that stand for img's, as [store.ImageRecord] has them; nil = they are named by their diffIDs.
 func (im *Images) Leaving(ctx context.Context, img *Image, names []string, what string) (out.Image, error) {
@@ -84,7 +104,7 @@ func (im *Images) Leaving(ctx context.Context, img *Image, names []string, what 
 	if o.RawConfig, err = im.read(ctx, img.ConfigDigest, 64<<20); err != nil {
 		return o, fmt.Errorf("configuration of %s: %w", what, err)
 	}
-	o.Layers = im.LeavingLayers(img, what)
+	o.Layers = im.LeavingLayers(ctx, img, what)
 	for i := range o.Layers {
 		if len(names) == len(o.Layers) {
 			o.Layers[i].Name = names[i]
@@ -94,13 +114,44 @@ func (im *Images) Leaving(ctx context.Context, img *Image, names []string, what 
 }
 
 // LeavingLayers are img's layers for package out.
-func (im *Images) LeavingLayers(img *Image, what string) []out.Layer {
+func (im *Images) LeavingLayers(ctx context.Context, img *Image, what string) []out.Layer {
 	var list []out.Layer
+	from := im.sources(ctx, img)
 	for i, l := range img.Layers {
-		list = append(list, out.Layer{Layer: l, Name: l.DiffID.Hex(), From: img.Ref,
+		list = append(list, out.Layer{Layer: l, Name: l.DiffID.Hex(), From: from(l.Digest),
 			What: fmt.Sprintf("%s, layer %d of %d", what, i+1, len(img.Layers))})
 	}
 	return list
+}
+
+// sources tells which reference can give a blob again: img's own, unless it was made here. Nobody else has what
+// was made here under its name, but other images, which came from a registry, may have its layers.
+func (im *Images) sources(ctx context.Context, img *Image) func(store.Digest) string {
+	own := img.Ref
+	if r, err := ParseRef(own); err == nil {
+		own = r.String()
+	}
+	if rec, err := im.st.Image(own); err != nil || !rec.Made {
+		return func(store.Digest) string { return img.Ref }
+	}
+	records, err := im.st.Images()
+	if err != nil {
+		im.o.Log.Warn("looking for where layers came from", "err", err)
+	}
+	from := map[store.Digest]string{}
+	for _, rec := range records {
+		r, err := ParseRef(rec.Ref)
+		if err != nil || rec.Made || r.Kind != Registry {
+			continue
+		}
+		r.Digest = rec.Manifest // the tag may have moved
+		if other, ok := im.Known(ctx, rec.Manifest); ok {
+			for _, l := range other.Layers {
+				from[l.Digest] = r.String()
+			}
+		}
+	}
+	return func(d store.Digest) string { return from[d] }
 }
 
 // fetchBlob brings a layer's blob into the store from the reference that it came from.
@@ -117,32 +168,37 @@ func (im *Images) fetchBlob(ctx context.Context, l out.Layer) error {
 	if err != nil {
 		return err
 	}
-	body, err := open(ctx, l.Layer, l.What, 0)
-	if err != nil {
-		return err
+	resumed, err := im.keepBlob(ctx, l, open)
+	var wrong *store.DigestError
+	if errors.As(err, &wrong) && resumed { // what an earlier try left was
+		_, err = im.keepBlob(ctx, l, open)
 	}
-	defer body.Close()
-	return im.keepBlob(ctx, l, body)
+	return err
 }
 
-func (im *Images) keepBlob(ctx context.Context, l out.Layer, body unpack.Body) error {
+// keepBlob goes on where an earlier try was.
+func (im *Images) keepBlob(ctx context.Context, l out.Layer, open opener) (resumed bool, err error) {
 	w, err := im.st.NewBlob(ctx, l.Digest, l.Size)
 	if errors.Is(err, store.ErrExists) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer w.Close()
-	if w.Offset() > 0 {
-		if err := w.Reset(); err != nil {
-			return err
-		}
+	at := w.Offset()
+	if at == l.Size {
+		return true, w.Commit()
 	}
-	if _, err := io.Copy(w, &telling{r: body, tell: func(n int64) { im.o.Report.Do("fetch", l.What, n, l.Size) }}); err != nil {
-		return err
+	body, err := open(ctx, l.Layer, l.What, at)
+	if err != nil {
+		return false, err
 	}
-	return w.Commit()
+	defer body.Close()
+	if _, err := io.Copy(w, &telling{r: body, n: at, tell: func(n int64) { im.o.Report.Do("fetch", l.What, n, l.Size) }}); err != nil {
+		return at > 0, err
+	}
+	return at > 0, w.Commit()
 }
 
 // telling reports how much was read.

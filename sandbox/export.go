@@ -87,7 +87,7 @@ func (p *Project) outgoing(ctx context.Context, lock *envfile.Lock, section stri
 	}
 	sec := lock.Sections[section]
 	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec)}
-	g.Image = out.Image{Layers: b.Outgoing(lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
+	g.Image = out.Image{Layers: b.Outgoing(ctx, lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
 	return g, env, nil
 }
 

@@ -49,7 +49,7 @@ func (p *Packer) describe(ctx context.Context, l Layer) (Descriptor, error) {
 func (p *Packer) open(ctx context.Context, l Layer, d store.Digest) (io.ReadCloser, error) {
 	if !p.o.Store.HasBlob(ctx, d, -1) {
 		if err := p.fetch(ctx, l); err != nil {
-			return nil, err
+			return nil, &GoneError{Digest: d, What: l.What, Err: err}
 		}
 	}
 	f, err := p.o.Store.OpenBlob(ctx, d)
@@ -58,6 +58,18 @@ func (p *Packer) open(ctx context.Context, l Layer, d store.Digest) (io.ReadClos
 	}
 	return f, nil
 }
+
+// GoneError says that a blob that was promised to a registry cannot be fetched from where it came.
+type GoneError struct {
+	Digest store.Digest
+	What   string
+	Err    error
+}
+
+func (e *GoneError) Error() string { return e.What + " cannot be fetched again: " + e.Err.Error() }
+
+// Unwrap gives what the source said.
+func (e *GoneError) Unwrap() error { return e.Err }
 
 func document(what, mediaType string, b []byte) registry.Blob {
 	return registry.Blob{

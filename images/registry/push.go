@@ -79,7 +79,13 @@ func (c *Client) Push(ctx context.Context, host, path, tag string, u Upload) (Pu
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := &push{c: c, ctx: ctx, up: u}
-	p.stall = time.AfterFunc(pushStall, func() { cancel(fmt.Errorf("%w in %s", fetch.ErrStalled, pushStall)) })
+	p.stall = time.AfterFunc(pushStall, func() {
+		if p.opening.Load() > 0 { // a source has a clock of its own
+			p.stall.Reset(pushStall)
+			return
+		}
+		cancel(fmt.Errorf("%w in %s", fetch.ErrStalled, pushStall))
+	})
 	defer p.stall.Stop()
 	err = p.run(repo, tag, e)
 	done.Sent, done.Bytes = int(p.sent.Load()), p.bytes.Load()
@@ -99,6 +105,7 @@ type push struct {
 	stall *time.Timer
 
 	sent, bytes atomic.Int64
+	opening     atomic.Int64 // blobs that are fetched from where they came
 }
 
 func (p *push) run(repo name.Repository, tag string, e *endpoint) error {
@@ -197,7 +204,10 @@ func (l *pushLayer) Uncompressed() (io.ReadCloser, error) { return nil, errors.N
 
 // Compressed gives the bytes and counts them.
 func (l *pushLayer) Compressed() (io.ReadCloser, error) {
+	l.p.opening.Add(1)
 	r, err := l.b.Open(l.ctx)
+	l.p.opening.Add(-1)
+	l.p.stall.Reset(pushStall)
 	if err != nil {
 		return nil, fetch.Permanent(err)
 	}
