@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -28,6 +29,7 @@ type endpoint struct {
 	auth   http.RoundTripper // nil = none was needed yet
 	down   bool              // it could not be reached
 	login  error             // what kept credentials from being found, for the message
+	knows  bool              // there are credentials, and they were sent
 }
 
 // do calls ask with a source for path below the repository.
@@ -136,6 +138,7 @@ func (e *endpoint) logIn(ctx context.Context, scheme string) (http.RoundTripper,
 		e.c.o.Log.Warn("looking for credentials", "registry", host, "err", err)
 		e.login = err
 	}
+	e.knows = keys != authn.Anonymous && err == nil
 	opts := []name.Option{}
 	if scheme == "http" {
 		opts = append(opts, name.Insecure)
@@ -198,15 +201,23 @@ type AccessError struct {
 	Repository string
 	Code       int
 	Login      error // what kept credentials from being found; may be nil
+	Refused    bool  // credentials were sent
 	Err        error
 }
 
 func (e *AccessError) Error() string {
-	s := "private or no such image: " + e.Repository
-	if e.Login != nil {
-		s += " (credentials could not be read: " + e.Login.Error() + ")"
+	return "private or no such image: " + e.Repository + aboutLogin(e.Login, e.Refused)
+}
+
+// aboutLogin says what there was to log in with, if anything.
+func aboutLogin(unread error, sent bool) string {
+	switch {
+	case unread != nil:
+		return " (credentials could not be read: " + unread.Error() + ")"
+	case sent:
+		return " (with the credentials that are filed for it)"
 	}
-	return s
+	return ""
 }
 
 // Unwrap gives the answer.
@@ -227,7 +238,7 @@ func (e *endpoint) explain(err error) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return hint.With(&AccessError{Repository: display(e.repo), Code: code, Login: e.login, Err: err},
+	return hint.With(&AccessError{Repository: display(e.repo), Code: code, Login: e.login, Refused: e.knows, Err: err},
 		fmt.Sprintf("check the spelling; if it is private, log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads", host, host))
 }
 

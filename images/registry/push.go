@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -112,10 +113,10 @@ func (p *push) run(repo name.Repository, tag string, e *endpoint) error {
 	keys, err := p.c.keys.find(p.ctx, repo.RegistryStr(), repo.RepositoryStr())
 	if err != nil {
 		p.c.o.Log.Warn("looking for credentials", "registry", repo.RegistryStr(), "err", err)
-		e.mu.Lock()
-		e.login = err
-		e.mu.Unlock()
 	}
+	e.mu.Lock()
+	e.login, e.knows = err, err == nil && keys != authn.Anonymous
+	e.mu.Unlock()
 	agent := p.c.o.Fetch.UserAgent
 	if agent == "" {
 		agent = "sandbox"
@@ -269,9 +270,11 @@ func (e *endpoint) explainPush(err error) error {
 	default:
 		return pushError(err)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	switch t.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return hint.With(&PushError{Repository: display(e.repo), Code: t.StatusCode, Err: err},
+		return hint.With(&PushError{Repository: display(e.repo), Code: t.StatusCode, Login: e.login, Refused: e.knows, Err: err},
 			fmt.Sprintf("log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads; the account must be allowed to push", host, host))
 	case http.StatusMethodNotAllowed:
 		return &PushError{Repository: display(e.repo), Code: t.StatusCode, Err: err}
@@ -283,6 +286,8 @@ func (e *endpoint) explainPush(err error) error {
 type PushError struct {
 	Repository string
 	Code       int
+	Login      error // what kept credentials from being found; may be nil
+	Refused    bool  // credentials were sent
 	Err        error
 }
 
@@ -290,7 +295,7 @@ func (e *PushError) Error() string {
 	if e.Code == http.StatusMethodNotAllowed {
 		return "this registry takes no images: " + e.Repository
 	}
-	return "not allowed to push to: " + e.Repository
+	return "not allowed to push to: " + e.Repository + aboutLogin(e.Login, e.Refused)
 }
 
 // Unwrap gives the answer.
