@@ -100,7 +100,7 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 			return nil, err
 		}
 	}
-	records, err := st.Images()
+	records, err := st.Records()
 	if err != nil {
 		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
 	}

@@ -36,7 +36,8 @@ func folders() []string {
 
 // Options of a store. The zero value is fine.
 type Options struct {
-	// Chain are folders of other stores that are only read. They are looked at before the own one.
+	// Chain are folders of other stores that are only read. They are looked at before the own one, but for the names of
+	// images: what the user called so comes first.
 	Chain []string
 	// Log is told about what is unusual; nil discards.
 	Log *slog.Logger
