@@ -276,20 +276,33 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 
 // Known returns the image of a manifest from blobs alone; false if one of them is missing.
 func (im *Images) Known(ctx context.Context, manifest store.Digest) (*Image, bool) {
-	b, err := im.read(ctx, manifest, oci.MaxManifest)
+	img, err := known(manifest, func(d store.Digest, max int64) ([]byte, error) { return im.read(ctx, d, max) })
+	return img, err == nil
+}
+
+// Stored is Known for who is about to delete: it changes nothing, and says what cannot be read, by its file, or
+// that it is not there (store.ErrNotFound).
+func (im *Images) Stored(manifest store.Digest) (*Image, error) {
+	return known(manifest, im.st.ReadBlob)
+}
+
+func known(manifest store.Digest, read func(d store.Digest, max int64) ([]byte, error)) (*Image, error) {
+	b, err := read(manifest, oci.MaxManifest)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	doc, err := oci.ParseDocument(b, "")
-	if err != nil || doc.IsIndex() {
-		return nil, false
-	}
-	config, err := im.read(ctx, doc.Config.Digest, oci.MaxConfig)
 	if err != nil {
-		return nil, false
+		return nil, fmt.Errorf("%s: %w", manifest, printable.Error(err, maxError))
 	}
-	img, err := oci.NewImage(manifest, doc, config)
-	return img, err == nil
+	if doc.IsIndex() {
+		return nil, fmt.Errorf("%s: not the manifest of one image", manifest)
+	}
+	config, err := read(doc.Config.Digest, oci.MaxConfig)
+	if err != nil {
+		return nil, err
+	}
+	return oci.NewImage(manifest, doc, config)
 }
 
 // record notes what a reference led to.

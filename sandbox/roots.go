@@ -78,7 +78,7 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	}
 	m.l.Sweep()
 	keep := func() (store.Keep, error) {
-		k, err := m.kept(ctx, st)
+		k, err := m.kept(st)
 		return func(kind store.Kind, name string) bool { return k[string(kind)+"/"+name] }, err
 	}
 	first, err := keep()
@@ -88,8 +88,12 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	return st.GC(ctx, first, store.GCOptions{DryRun: o.DryRun, OlderThan: o.OlderThan, MaxSize: o.MaxSize, Again: keep})
 }
 
+func unreadable(err error) error {
+	return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+}
+
 // kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX".
-func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, error) {
+func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 	keep := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(st.Path("roots-v1"), "*.json"))
 	if err != nil {
@@ -102,27 +106,31 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 	}
 	records, err := st.Records()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	for _, r := range records {
 		keepLayers(keep, r.Layers)
 		if err := keepInherited(st, keep, r.Layers); err != nil {
-			return nil, err
+			return nil, unreadable(err)
 		}
 		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
 		if r.Made {
-			m.keepMade(ctx, keep, r)
+			if err := m.keepMade(st, keep, r); err != nil {
+				return nil, unreadable(err)
+			}
 		}
 	}
 	// What a kept sandbox was made on is the lower half of it, whatever became of its project.
 	sandboxes, err := m.l.Kept()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	for _, s := range sandboxes {
 		keepLayers(keep, s.Layers)
 		if s.Project == "" {
-			m.keepDocuments(ctx, keep, store.Digest(s.Env))
+			if err := m.keepDocuments(keep, s); err != nil {
+				return nil, unreadable(err)
+			}
 		}
 	}
 	return keep, nil
@@ -148,7 +156,7 @@ func keepRoot(keep map[string]bool, file string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %s: %w", file, err)
+		return unreadable(fmt.Errorf("%s: %w", file, err))
 	}
 	seen := time.Unix(r.Seen, 0)
 	// Only what is certainly not there is gone: a disk that does not answer is none.

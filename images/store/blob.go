@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -44,6 +46,48 @@ func (s *Store) OpenBlob(ctx context.Context, d Digest) (*os.File, error) {
 		return nil, fmt.Errorf("blob %s: %w", d, errors.Join(ErrNotFound, err))
 	}
 	return f, nil
+}
+
+// ReadBlob reads d, which has at most max bytes, from the first store of the chain where it is right. It leases nothing
+// and leaves what is damaged where it is: it is for who wants to know what d says before anything is deleted. The
+// error names the file that cannot be read, or is ErrNotFound.
+func (s *Store) ReadBlob(d Digest, max int64) ([]byte, error) {
+	if d.Hex() == "" {
+		return nil, fmt.Errorf("not a sha256 digest: %q", string(d))
+	}
+	var errs []error
+	for dir := range s.each {
+		b, err := readBlob(filepath.Join(dir, Blobs, d.Hex()), d, max)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return nil, fmt.Errorf("blob %s: %w", d, ErrNotFound)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func readBlob(path string, d Digest, max int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("not a regular file: %s", path), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if got := DigestOf(b); got != d {
+		return nil, fmt.Errorf("%s: %w", path, &DigestError{Want: d, Got: got})
+	}
+	return b, nil
 }
 
 func (s *Store) findBlob(ctx context.Context, d Digest, size int64) (string, error) {
