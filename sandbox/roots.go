@@ -76,14 +76,19 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	if err != nil {
 		return store.Freed{}, err
 	}
-	m.l.Sweep()
 	keep := func() (store.Keep, error) {
-		k, err := m.kept(st)
+		k, err := m.kept(st, o.DryRun)
 		return func(kind store.Kind, name string) bool { return k[string(kind)+"/"+name] }, err
 	}
 	first, err := keep()
 	if err != nil {
 		return store.Freed{}, err
+	}
+	if !o.DryRun { // what was kept by what goes now can go, too
+		m.l.Sweep()
+		if first, err = keep(); err != nil {
+			return store.Freed{}, err
+		}
 	}
 	return st.GC(ctx, first, store.GCOptions{DryRun: o.DryRun, OlderThan: o.OlderThan, MaxSize: o.MaxSize, Again: keep})
 }
@@ -92,8 +97,9 @@ func unreadable(err error) error {
 	return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
 }
 
-// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX".
-func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
+// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX". With swept, old shells that nobody uses keep
+// nothing, as if they were gone already.
+func (m *Manager) kept(st *store.Store, swept bool) (map[string]bool, error) {
 	keep := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(st.Path("roots-v1"), "*.json"))
 	if err != nil {
@@ -126,6 +132,9 @@ func (m *Manager) kept(st *store.Store) (map[string]bool, error) {
 		return nil, unreadable(err)
 	}
 	for _, s := range sandboxes {
+		if swept && s.Swept() && !m.l.Running(s.Name) {
+			continue
+		}
 		keepLayers(keep, s.Layers)
 		if s.Project == "" {
 			if err := m.keepDocuments(keep, s); err != nil {
