@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/archive"
@@ -315,7 +316,11 @@ func (im *Images) record(img *Image, layers []store.Layer) error {
 		r.Layers = append(r.Layers, l.Name)
 	}
 	if old, err := im.st.Image(img.Ref); err == nil && old.Manifest == r.Manifest && old.Index == r.Index {
-		return nil
+		if slices.Equal(old.Layers, r.Layers) {
+			return nil
+		}
+		// The same image by other layers, as where a built one was lost and unpacked again: gc keeps those that are named.
+		r.Made, r.Pulled = old.Made, old.Pulled
 	}
 	err := im.st.PutImage(r)
 	if errors.Is(err, store.ErrReadOnly) {
