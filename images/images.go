@@ -269,7 +269,7 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 	if got := store.DigestOf(b); got != d {
 		im.o.Log.Warn("a damaged blob is removed", "digest", d)
 		im.notice("a damaged document was in the store, it is fetched again: sha256:%s…", d.Hex()[:12])
-		im.st.RemoveBlob(d)
+		im.st.RemoveBlobFile(d, f)
 		return nil, &store.DigestError{Want: d, Got: got}
 	}
 	return b, nil
