@@ -49,7 +49,8 @@ func (m *Manager) keepMade(st *store.Store, keep map[string]bool, r store.ImageR
 	}
 	img, err := im.Stored(r.Manifest)
 	if errors.Is(err, store.ErrNotFound) {
-		if now, err := st.Image(r.Ref); r.Dir != st.Dir() || errors.Is(err, store.ErrNotFound) || now.Manifest != r.Manifest {
+		now, err := st.Image(r.Ref)
+		if r.Dir != st.Dir() || errors.Is(err, store.ErrNotFound) || err == nil && now.Manifest != r.Manifest {
 			return nil // another store lacks it, or it was forgotten meanwhile and collected by another process
 		}
 	}
