@@ -147,7 +147,7 @@ func bindKeys() []keyDef {
 // userKeys are the keys of the user's configuration.
 func userKeys() []keyDef {
 	return []keyDef{
-		{path: "stores", typ: typeList, check: checkBindPath, doc: "read-only stores that are looked at first"},
+		{path: "stores", typ: typeList, check: checkBindPath, doc: "read-only stores that are looked at first; for names of images, last"},
 		{path: "index", typ: typeTable, secret: true, name: checkWord, doc: "Python package indexes; default is the one without a name"},
 		{path: "index.NAME", typ: typeTable, secret: true, doc: "one index"},
 		{path: "index.NAME.url", typ: typeText, required: true, secret: true, check: checkUserURL, doc: "its address, with credentials if it needs any"},

@@ -5,7 +5,7 @@ import "time"
 // UserConfig is ~/.config/sandbox/config.toml: what holds for every project of one user on one
 // machine. A nil UserConfig is an empty one.
 type UserConfig struct {
-	Stores   []string                  // read-only stores, looked at first
+	Stores   []string                  // read-only stores, looked at first, but for names of images
 	Index    map[string]UserIndex      // "default" is the index without a name
 	Debian   map[string]DebianOrigin   // by the Origin of a Release file
 	Registry map[string]RegistryConfig // by host

@@ -3,6 +3,7 @@ package images_test
 import (
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,5 +122,33 @@ func TestBlobsThatVanish(t *testing.T) {
 	}
 	if got := f.paths(); len(got) != 1 {
 		t.Errorf("asked for %v", got)
+	}
+}
+
+// A name whose built layer was lost leads to the same image by other layers once these are unpacked: that is noted, or gc
+// would take them again and again. How the name came to be stays.
+func TestOtherLayersOfTheSameImageAreNoted(t *testing.T) {
+	blobs := registrytest.Blobs{}
+	d := blobs.Image(t, app(1<<12))
+	f := newFake(t, blobs, map[string]registrytest.Descriptor{"v1": d})
+	im, st := client(t, images.Options{})
+	if _, _, err := pull(t, im, f.ref("v1")); err != nil {
+		t.Fatal(err)
+	}
+	was, err := st.Image(mustRef(t, f.ref("v1")).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := slices.Clone(was.Layers)
+	was.Layers[len(right)-1], was.Made = "built-and-lost", true
+	if err := st.PutImage(was); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := pull(t, im, f.ref("v1")); err != nil {
+		t.Fatal(err)
+	}
+	now, err := st.Image(was.Ref)
+	if err != nil || !slices.Equal(now.Layers, right) || !now.Made || !now.Pulled.Equal(was.Pulled) || now.Manifest != was.Manifest || now.Size != was.Size {
+		t.Errorf("%+v, then %+v, %v", was, now, err)
 	}
 }

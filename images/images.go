@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/archive"
@@ -268,7 +269,7 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 	if got := store.DigestOf(b); got != d {
 		im.o.Log.Warn("a damaged blob is removed", "digest", d)
 		im.notice("a damaged document was in the store, it is fetched again: sha256:%s…", d.Hex()[:12])
-		im.st.RemoveBlob(d)
+		im.st.RemoveBlobFile(d, f)
 		return nil, &store.DigestError{Want: d, Got: got}
 	}
 	return b, nil
@@ -276,20 +277,33 @@ func (im *Images) read(ctx context.Context, d store.Digest, max int64) ([]byte, 
 
 // Known returns the image of a manifest from blobs alone; false if one of them is missing.
 func (im *Images) Known(ctx context.Context, manifest store.Digest) (*Image, bool) {
-	b, err := im.read(ctx, manifest, oci.MaxManifest)
+	img, err := known(manifest, func(d store.Digest, max int64) ([]byte, error) { return im.read(ctx, d, max) })
+	return img, err == nil
+}
+
+// Stored is Known for who is about to delete: it changes nothing, and says what cannot be read, by its file, or
+// that it is not there (store.ErrNotFound).
+func (im *Images) Stored(manifest store.Digest) (*Image, error) {
+	return known(manifest, im.st.ReadBlob)
+}
+
+func known(manifest store.Digest, read func(d store.Digest, max int64) ([]byte, error)) (*Image, error) {
+	b, err := read(manifest, oci.MaxManifest)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	doc, err := oci.ParseDocument(b, "")
-	if err != nil || doc.IsIndex() {
-		return nil, false
-	}
-	config, err := im.read(ctx, doc.Config.Digest, oci.MaxConfig)
 	if err != nil {
-		return nil, false
+		return nil, fmt.Errorf("%s: %w", manifest, printable.Error(err, maxError))
 	}
-	img, err := oci.NewImage(manifest, doc, config)
-	return img, err == nil
+	if doc.IsIndex() {
+		return nil, fmt.Errorf("%s: not the manifest of one image", manifest)
+	}
+	config, err := read(doc.Config.Digest, oci.MaxConfig)
+	if err != nil {
+		return nil, err
+	}
+	return oci.NewImage(manifest, doc, config)
 }
 
 // record notes what a reference led to.
@@ -302,7 +316,11 @@ func (im *Images) record(img *Image, layers []store.Layer) error {
 		r.Layers = append(r.Layers, l.Name)
 	}
 	if old, err := im.st.Image(img.Ref); err == nil && old.Manifest == r.Manifest && old.Index == r.Index {
-		return nil
+		if slices.Equal(old.Layers, r.Layers) {
+			return nil
+		}
+		// The same image by other layers, as where a built one was lost and unpacked again: gc keeps those that are named.
+		r.Made, r.Pulled = old.Made, old.Pulled
 	}
 	err := im.st.PutImage(r)
 	if errors.Is(err, store.ErrReadOnly) {

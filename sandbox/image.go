@@ -198,7 +198,7 @@ func (m *Manager) Images() ([]store.ImageRecord, error) {
 	return st.Images()
 }
 
-// RemoveImage forgets an image's name.
+// RemoveImage forgets an image's name. What a store of the chain calls so is not ours to forget.
 func (m *Manager) RemoveImage(ref string) error {
 	r, err := images.ParseRef(ref)
 	if err != nil {
@@ -213,9 +213,19 @@ func (m *Manager) RemoveImage(ref string) error {
 		return err
 	}
 	for _, i := range list {
-		if i.Ref == ref || i.Ref == r.String() {
-			return st.RemoveImage(i.Ref)
+		if i.Ref != ref && i.Ref != r.String() {
+			continue
 		}
+		if i.Dir != st.Dir() {
+			return hint.With(fmt.Errorf("image %s is in a store that is only read from here: %s", ref, i.Dir), "if that store is yours: SANDBOX_STORE="+i.Dir+" sandbox rmi "+ref)
+		}
+		if err := st.RemoveImage(i.Ref); err != nil {
+			return err
+		}
+		if below, err := st.Image(i.Ref); err == nil {
+			m.notice("%s is now what the store %s calls so: sha256:%s…", ref, below.Dir, below.Manifest.Hex()[:12])
+		}
+		return nil
 	}
 	return hint.With(fmt.Errorf("no image %s", ref), "sandbox images lists them")
 }

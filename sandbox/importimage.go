@@ -2,10 +2,14 @@ package sandbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 )
 
@@ -36,27 +40,55 @@ func (m *Manager) Inspect(ctx context.Context, ref string) (*images.Image, error
 }
 
 // keepMade keeps the blobs of an image that was made here: no registry has them, and compressed anew they would
-// have other digests. What the frozen encoder made could be made again; to tell it apart is not worth it.
-func (m *Manager) keepMade(ctx context.Context, keep map[string]bool, r store.ImageRecord) {
+// have other digests. What the frozen encoder made could be made again; to tell it apart is not worth it. As long as
+// what lists them cannot be read, they cannot be told from rubbish.
+func (m *Manager) keepMade(st *store.Store, keep map[string]bool, r store.ImageRecord) error {
 	im, err := m.images("")
 	if err != nil {
-		return
+		return err
 	}
-	if img, ok := im.Known(ctx, r.Manifest); ok {
-		for _, l := range img.Layers {
-			keepBlobs(keep, string(l.Digest))
+	img, err := im.Stored(r.Manifest)
+	if errors.Is(err, store.ErrNotFound) {
+		now, err := st.Image(r.Ref)
+		if r.Dir != st.Dir() || errors.Is(err, store.ErrNotFound) || err == nil && now.Manifest != r.Manifest {
+			return nil // another store lacks it, or it was forgotten meanwhile and collected by another process
 		}
 	}
+	if err != nil {
+		err = fmt.Errorf("image %s: %w", r.Ref, err)
+		if !errors.Is(err, fs.ErrPermission) {
+			err = hint.With(err, "import it again, or commit its sandbox again; sandbox rmi "+r.Ref+" forgets it")
+		}
+		return err
+	}
+	for _, l := range img.Layers {
+		keepBlobs(keep, string(l.Digest))
+	}
+	return nil
 }
 
 // keepDocuments keeps what says what a sandbox of an image stands on: without it the sandbox could not be committed
 // once nobody names the image.
-func (m *Manager) keepDocuments(ctx context.Context, keep map[string]bool, manifest store.Digest) {
+func (m *Manager) keepDocuments(keep map[string]bool, s State) error {
+	manifest := store.Digest(s.Env)
+	if manifest.Hex() == "" {
+		return nil
+	}
 	im, err := m.images("")
 	if err != nil {
-		return
+		return err
 	}
-	if img, ok := im.Known(ctx, manifest); ok {
-		keepBlobs(keep, string(manifest), string(img.ConfigDigest))
+	img, err := im.Stored(manifest)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // there is nothing left to keep
 	}
+	if err != nil {
+		err = fmt.Errorf("the image of sandbox %s: %w", s.Name, err)
+		if !errors.Is(err, fs.ErrPermission) {
+			err = hint.With(err, "sandbox verify takes what is damaged out of the store; pull the image again then")
+		}
+		return err
+	}
+	keepBlobs(keep, string(manifest), string(img.ConfigDigest))
+	return nil
 }

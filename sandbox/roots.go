@@ -76,20 +76,30 @@ func (m *Manager) GC(ctx context.Context, o GCOptions) (store.Freed, error) {
 	if err != nil {
 		return store.Freed{}, err
 	}
-	m.l.Sweep()
 	keep := func() (store.Keep, error) {
-		k, err := m.kept(ctx, st)
+		k, err := m.kept(st, o.DryRun)
 		return func(kind store.Kind, name string) bool { return k[string(kind)+"/"+name] }, err
 	}
 	first, err := keep()
 	if err != nil {
 		return store.Freed{}, err
 	}
+	if !o.DryRun { // what was kept by what goes now can go, too
+		m.l.Sweep()
+		if first, err = keep(); err != nil {
+			return store.Freed{}, err
+		}
+	}
 	return st.GC(ctx, first, store.GCOptions{DryRun: o.DryRun, OlderThan: o.OlderThan, MaxSize: o.MaxSize, Again: keep})
 }
 
-// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX".
-func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, error) {
+func unreadable(err error) error {
+	return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+}
+
+// kept lists what must stay, as "layer/NAME", "wheel/SHA", "blob/HEX". With swept, old shells that nobody uses keep
+// nothing, as if they were gone already.
+func (m *Manager) kept(st *store.Store, swept bool) (map[string]bool, error) {
 	keep := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(st.Path("roots-v1"), "*.json"))
 	if err != nil {
@@ -100,29 +110,36 @@ func (m *Manager) kept(ctx context.Context, st *store.Store) (map[string]bool, e
 			return nil, err
 		}
 	}
-	records, err := st.Images()
+	records, err := st.Records()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	for _, r := range records {
 		keepLayers(keep, r.Layers)
 		if err := keepInherited(st, keep, r.Layers); err != nil {
-			return nil, err
+			return nil, unreadable(err)
 		}
 		keepBlobs(keep, string(r.Manifest), string(r.Index), string(r.Config))
 		if r.Made {
-			m.keepMade(ctx, keep, r)
+			if err := m.keepMade(st, keep, r); err != nil {
+				return nil, unreadable(err)
+			}
 		}
 	}
 	// What a kept sandbox was made on is the lower half of it, whatever became of its project.
 	sandboxes, err := m.l.Kept()
 	if err != nil {
-		return nil, fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	for _, s := range sandboxes {
+		if swept && s.Swept() && !m.l.Running(s.Name) {
+			continue
+		}
 		keepLayers(keep, s.Layers)
 		if s.Project == "" {
-			m.keepDocuments(ctx, keep, store.Digest(s.Env))
+			if err := m.keepDocuments(keep, s); err != nil {
+				return nil, unreadable(err)
+			}
 		}
 	}
 	return keep, nil
@@ -148,7 +165,7 @@ func keepRoot(keep map[string]bool, file string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("nothing was removed: a record of what is in use cannot be read: %s: %w", file, err)
+		return unreadable(fmt.Errorf("%s: %w", file, err))
 	}
 	seen := time.Unix(r.Seen, 0)
 	// Only what is certainly not there is gone: a disk that does not answer is none.

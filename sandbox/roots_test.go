@@ -109,6 +109,54 @@ func TestRootNotedDuringGC(t *testing.T) {
 	}
 }
 
+// A dry run removes nothing, also no shell that a collection would sweep away, and counts what that would free; a
+// collection that finds a record it cannot read leaves the shell, too.
+func TestDryRunLeavesOldShells(t *testing.T) {
+	m, err := Open(Options{StoreDir: t.TempDir(), Environ: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	st, err := m.Store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := st.MakeLayer(t.Context(), "aa", func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	in, err := m.l.Open("shell-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := launch.State{Project: "/x", Shell: true, Ended: time.Now().Add(-8 * 24 * time.Hour), Layers: []string{"aa"}}
+	if err := errors.Join(in.SetState(old), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(st.Path(store.Roots), "r.json")
+	if err := os.WriteFile(bad, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.GC(t.Context(), GCOptions{}); err == nil {
+		t.Error("a record that is empty was passed over")
+	}
+	if err := os.Remove(bad); err != nil {
+		t.Fatal(err)
+	}
+	dry, err := m.GC(t.Context(), GCOptions{DryRun: true})
+	if _, serr := in.State(); err != nil || serr != nil || dry.Layers != 1 {
+		t.Errorf("%+v, %v, %v", dry, err, serr)
+	}
+	if _, err := os.Stat(in.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := m.GC(t.Context(), GCOptions{}); err != nil || f != dry {
+		t.Errorf("%+v, %v; the dry run said %+v", f, err, dry)
+	}
+	if _, err := os.Stat(in.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old shell is left: %v", err)
+	}
+}
+
 // T-11, T-18: records of our own are compared with their checksum, and something else in their place, which would keep
 // a reader waiting, is an error at once. verify names them and leaves them alone.
 func TestRecordsAreChecked(t *testing.T) {

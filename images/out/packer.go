@@ -88,7 +88,7 @@ func (p *Packer) cached(ctx context.Context, l Layer, w io.Writer) (Descriptor, 
 	m.report(m.n, m.n)
 	if got := store.FromSum(m.h.Sum(nil)); got != l.Digest {
 		p.log("a damaged blob is removed", "digest", string(l.Digest))
-		if err := p.o.Store.RemoveBlob(l.Digest); err != nil {
+		if err := p.o.Store.RemoveBlobFile(l.Digest, f); err != nil {
 			return d, fmt.Errorf("%w: %s", errDamaged, l.Digest)
 		}
 		return d, errDamaged

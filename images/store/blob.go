@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -46,6 +48,48 @@ func (s *Store) OpenBlob(ctx context.Context, d Digest) (*os.File, error) {
 	return f, nil
 }
 
+// ReadBlob reads d, which has at most max bytes, from the first store of the chain where it is right. It leases nothing
+// and leaves what is damaged where it is: it is for who wants to know what d says before anything is deleted. The
+// error names the file that cannot be read, or is ErrNotFound.
+func (s *Store) ReadBlob(d Digest, max int64) ([]byte, error) {
+	if d.Hex() == "" {
+		return nil, fmt.Errorf("not a sha256 digest: %q", string(d))
+	}
+	var errs []error
+	for dir := range s.each {
+		b, err := readBlob(filepath.Join(dir, Blobs, d.Hex()), d, max)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return nil, fmt.Errorf("blob %s: %w", d, ErrNotFound)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func readBlob(path string, d Digest, max int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("not a regular file: %s", path), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if got := DigestOf(b); got != d {
+		return nil, fmt.Errorf("%s: %w", path, &DigestError{Want: d, Got: got})
+	}
+	return b, nil
+}
+
 func (s *Store) findBlob(ctx context.Context, d Digest, size int64) (string, error) {
 	h := d.Hex()
 	if h == "" {
@@ -65,52 +109,81 @@ func (s *Store) findBlob(ctx context.Context, d Digest, size int64) (string, err
 			}
 			return p, nil
 		}
-		if own && !s.isRight(ctx, p, h) {
-			s.log.Warn("a blob has the wrong size and is removed", "path", p, "want", size, "have", fi.Size())
-			s.notice("a blob in the store was damaged, it is fetched again: sha256:" + short(h) + "…")
-			RemoveAll(p)
+		if own {
+			s.removeWrong(ctx, p, h)
 		}
 	}
 	return "", fmt.Errorf("blob %s: %w", d, ErrNotFound)
 }
 
-// isRight says whether a blob is what its name says although it has another size than somebody wants: the
+// removeWrong removes a blob of another size than somebody wants, unless it is what its name says: the
 // manifest of a stranger must not take from the store what others need. It is read once.
-func (s *Store) isRight(ctx context.Context, path, hex string) bool {
+func (s *Store) removeWrong(ctx context.Context, path, hex string) {
 	s.mu.Lock()
 	known := s.right[hex]
 	s.mu.Unlock()
 	if known {
-		return true
+		return
 	}
-	err := verifyBlob(ctx, path, hex)
-	if ctx.Err() != nil {
-		return true // not known
+	held, err := hold(path)
+	if err != nil {
+		return
 	}
-	if err == nil {
+	defer held.Close()
+	err = verifyBlob(ctx, path, hex)
+	switch {
+	case ctx.Err() != nil: // not known
+	case err == nil:
 		s.mu.Lock()
 		if s.right == nil {
 			s.right = map[string]bool{}
 		}
 		s.right[hex] = true
 		s.mu.Unlock()
+	case isWrong(err):
+		s.dropBlob(path, hex, held)
 	}
-	return err == nil
+}
+
+func (s *Store) dropBlob(path, hex string, held *os.File) {
+	s.log.Warn("a blob is damaged and is removed", "path", path)
+	s.notice("a blob in the store was damaged, it is fetched again: sha256:" + short(hex) + "…")
+	s.takeOut(candidate{kind: KindBlob, name: hex, path: path}, held)
 }
 
 // Recheck reads d again, of the own store, and removes it if it is not what it is called. It is false if there is
-// no such blob then.
+// no such blob then, or another in its place.
 func (s *Store) Recheck(ctx context.Context, d Digest) bool {
-	p := s.Path(Blobs, d.Hex())
-	if d.Hex() == "" || gone(p) {
+	if d.Hex() == "" {
 		return false
 	}
-	if err := verifyBlob(ctx, p, d.Hex()); err == nil || ctx.Err() != nil {
+	p := s.Path(Blobs, d.Hex())
+	held, err := hold(p)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer held.Close()
+	if err := verifyBlob(ctx, p, d.Hex()); !isWrong(err) {
 		return true
 	}
-	s.notice("a blob in the store was damaged, it is fetched again: sha256:" + short(d.Hex()) + "…")
-	RemoveAll(p)
+	s.dropBlob(p, d.Hex(), held)
 	return false
+}
+
+// RemoveBlobFile removes d from the own store if it still is the file f: for who has read it and found it wrong.
+// What another process has brought again meanwhile stays.
+func (s *Store) RemoveBlobFile(d Digest, f *os.File) error {
+	p := s.Path(Blobs, d.Hex())
+	if d.Hex() == "" {
+		return fmt.Errorf("not a sha256 digest: %q", string(d))
+	}
+	if s.takeOut(candidate{kind: KindBlob, name: d.Hex(), path: p}, f) {
+		return nil
+	}
+	if same, err := names(p, f); same || err != nil {
+		return errors.Join(fmt.Errorf("cannot remove what is damaged: %s", p), err)
+	}
+	return nil
 }
 
 // RemoveBlob deletes d from the store itself, if it is there.

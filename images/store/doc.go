@@ -11,7 +11,8 @@
 //     and no clock is asked. What a dead process left half done is removed by the next [Open].
 //   - Many processes of one machine may use one store at once. It must lie on a file system with
 //     working flock; network file systems are refused when the store is opened ([FilesystemError]).
-//   - Stores chain: those of [Options].Chain are only read, and looked at first. A chained folder that
+//   - Stores chain: those of [Options].Chain are only read, and looked at first, but for names
+//     of images. A chained folder that
 //     holds nothing but blobs-v1 is a shared download cache.
 //   - A store that cannot be written still serves everything in it; what must write fails with
 //     [ErrReadOnly].

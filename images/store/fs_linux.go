@@ -53,15 +53,16 @@ func checkFilesystem(path string, magic int64) error {
 }
 
 // syncTree makes everything below dir durable: one call for the whole file system, since one fsync for
-// each of a hundred thousand files takes minutes.
-func syncTree(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
+// each of a hundred thousand files takes minutes. dir must have been opened before the first write: the kernel tells a
+// descriptor of failed writes since its open, and one that another process has been told of is told to no later descriptor.
+func syncTree(dir *os.File) error {
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		return fmt.Errorf("sync %s: %w", dir.Name(), err)
 	}
 	return nil
+}
+
+// hold opens what path names, whatever it is, without looking into it.
+func hold(path string) (*os.File, error) {
+	return os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }

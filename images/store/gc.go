@@ -173,6 +173,7 @@ const batch = 256
 
 func (s *Store) collect(ctx context.Context, out []candidate, total int64, o GCOptions) (f Freed, err error) {
 	s.removeLocks()
+	s.removeStale(func() bool { return ctx.Err() == nil })
 	for len(out) > 0 && ctx.Err() == nil && (o.MaxSize <= 0 || total-f.Bytes > o.MaxSize) {
 		n := min(batch, len(out))
 		if o.MaxSize > 0 {

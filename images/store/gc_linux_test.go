@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -304,5 +306,43 @@ func TestWaitForGCEndsWithContext(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%s: it goes on waiting", name)
 		}
+	}
+}
+
+// Removing what a dead process left ends when it is told to; the next one goes on, and a collection removes all of it,
+// unless it is told to end.
+func TestLeftoversAreRemovedInParts(t *testing.T) {
+	s := open(t, Options{})
+	count := func() (n int) {
+		filepath.WalkDir(s.Path(Temp), func(string, os.DirEntry, error) error { n++; return nil })
+		return n - 1
+	}
+	for _, dir := range []string{"gc-1", "layer-2"} {
+		if err := os.MkdirAll(s.Path(Temp, dir, "fs"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			if err := os.WriteFile(s.Path(Temp, dir, "fs", strconv.Itoa(i)), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all := count()
+	asked := 0
+	s.removeStale(func() bool { asked++; return asked < 6 })
+	left := count()
+	if left == 0 || left == all {
+		t.Errorf("%d of %d are left", left, all)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.GC(ctx, nothingKept, GCOptions{}); !errors.Is(err, context.Canceled) || count() != left {
+		t.Errorf("told to end: %v, %d are left of %d", err, count(), left)
+	}
+	if _, err := s.GC(context.Background(), nothingKept, GCOptions{DryRun: true}); err != nil || count() != left {
+		t.Errorf("a dry run: %v, %d are left of %d", err, count(), left)
+	}
+	if _, err := s.GC(context.Background(), nothingKept, GCOptions{}); err != nil || count() != 0 {
+		t.Errorf("%v, %d are left", err, count())
 	}
 }

@@ -27,6 +27,9 @@ type ImageRecord struct {
 	// Made says that the image was made here, by commit or import: what a registry has under this name is
 	// another one.
 	Made bool `json:"made,omitempty"`
+
+	// Dir is the folder of the store that the record was found in.
+	Dir string `json:"-"`
 }
 
 const recordMax = 1 << 20
@@ -64,23 +67,46 @@ func (s *Store) PutImage(r ImageRecord) error {
 	return nil
 }
 
-// Image is the record of ref; ErrNotFound.
+// recordDirs are the folders of the stores whose names count, in order. Names are not like content, which is the same
+// wherever it lies: what was pulled, committed or imported into the own store is what its user means.
+func (s *Store) recordDirs() []string { return append([]string{s.dir}, s.o.Chain...) }
+
+// Image is the record of ref, of the own store before those of the chain; ErrNotFound.
 func (s *Store) Image(ref string) (ImageRecord, error) {
-	for dir := range s.each {
+	for _, dir := range s.recordDirs() {
 		r, err := readRecord(dir + "/" + ImageRefs + "/" + recordName(ref))
 		if !errors.Is(err, fs.ErrNotExist) {
+			r.Dir = dir
 			return r, err
 		}
 	}
 	return ImageRecord{}, fmt.Errorf("image %s: %w", ref, ErrNotFound)
 }
 
-// Images lists the records of all stores of the chain, sorted by reference. A record that cannot be
-// read is an error that names its file: whoever collects garbage by these must not go on without it.
+// Images lists what each reference leads to, as [Store.Image] finds it, sorted by reference. A record that
+// cannot be read is an error that names its file.
 func (s *Store) Images() ([]ImageRecord, error) {
+	all, err := s.Records()
+	if err != nil {
+		return nil, err
+	}
 	var out []ImageRecord
 	seen := map[string]bool{}
-	for dir := range s.each {
+	for _, r := range all {
+		if !seen[r.Ref] {
+			seen[r.Ref] = true
+			out = append(out, r)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Ref < out[j].Ref })
+	return out, nil
+}
+
+// Records are all records of all stores of the chain, those of the own store first. Several can be of one reference.
+// One that cannot be read is an error that names its file: whoever collects garbage by these must not go on without it.
+func (s *Store) Records() ([]ImageRecord, error) {
+	var out []ImageRecord
+	for _, dir := range s.recordDirs() {
 		entries, err := os.ReadDir(dir + "/" + ImageRefs)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -96,17 +122,15 @@ func (s *Store) Images() ([]ImageRecord, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !seen[r.Ref] {
-				seen[r.Ref] = true
-				out = append(out, r)
-			}
+			r.Dir = dir
+			out = append(out, r)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Ref < out[j].Ref })
 	return out, nil
 }
 
-// RemoveImage forgets ref, also after a power cut; ErrNotFound if it was not known. The layers stay until [Store.GC].
+// RemoveImage forgets ref, also after a power cut; ErrNotFound if the own store did not know it. The layers stay until
+// [Store.GC].
 func (s *Store) RemoveImage(ref string) error {
 	p := s.Path(ImageRefs, recordName(ref))
 	err := s.step("remove", p, func() error { return os.Remove(p) })

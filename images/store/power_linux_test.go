@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -198,4 +200,48 @@ func nextScenario(t *testing.T, dir, when string) {
 		t.Errorf("%s: again: %v", when, err)
 	}
 	checkDone(t, dir, when+", then again")
+}
+
+// What the disk did not take is noticed also when another process, which synced in between, was told of it first.
+func TestFailedWriteThatAnotherSaw(t *testing.T) {
+	testenv.Need(t, "loop")
+	if !testenv.OwnMounts(t) {
+		return
+	}
+	base := t.TempDir()
+	// The disk fails where the memory behind it is full.
+	if err := errors.Join(os.Mkdir(base+"/memory", 0o755), unix.Mount("tmpfs", base+"/memory", "tmpfs", 0, "size=16m")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(base+"/memory", unix.MNT_DETACH) })
+	disk := testenv.NewDisk(t, base+"/memory/disk", 64)
+	// Without a journal, whose failure would end all writing.
+	if out, err := exec.Command("tune2fs", "-O", "^has_journal", disk.File).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	disk.Mount(t, base+"/at", "errors=continue")
+	s, err := Open(base+"/at/s", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	seen := false
+	_, _, err = s.MakeLayer(context.Background(), "abc", func(dir string) error {
+		other, err := os.Open(s.Dir())
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		if err := os.WriteFile(dir+"/fs/file", bytes.Repeat([]byte("x"), 32<<20), 0o644); err != nil {
+			return err
+		}
+		seen = unix.Syncfs(int(other.Fd())) != nil
+		return unix.Mount("tmpfs", base+"/memory", "tmpfs", unix.MS_REMOUNT, "size=128m")
+	})
+	if err == nil || !seen {
+		t.Errorf("made: %v; another process was told: %v", err, seen)
+	}
+	if _, ok := s.Layer(context.Background(), "abc"); ok {
+		t.Error("it is there")
+	}
 }

@@ -36,7 +36,8 @@ func folders() []string {
 
 // Options of a store. The zero value is fine.
 type Options struct {
-	// Chain are folders of other stores that are only read. They are looked at before the own one.
+	// Chain are folders of other stores that are only read. They are looked at before the own one, but for the names of
+	// images: what the user called so comes first.
 	Chain []string
 	// Log is told about what is unusual; nil discards.
 	Log *slog.Logger
@@ -71,7 +72,8 @@ type Store struct {
 //
 //   - A final name exists only after everything below it was written, verified, synced and renamed. A process
 //     that is killed, a full disk or a power cut leaves the old state or the new one, and nothing that has to be
-//     cleaned by hand: what a dead process left half done is removed by the next Open, or continued.
+//     cleaned by hand: what a dead process left half done is removed by the next Open, or continued. What takes
+//     longer than a second to remove is left to those after it; [Store.GC] removes all of it.
 //   - Any number of processes of one machine may pull, build, run, collect and list at once, each with a Store of
 //     its own or sharing one. Locks are flocks on open files: they die with their process, and no clock is asked.
 //   - What a process has leased (whatever finds or makes something does) or marked as used ([Store.Use]) is not
@@ -120,7 +122,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, err
 	}
-	s.removeStale()
+	s.removeStale(moment())
 	return s, nil
 }
 

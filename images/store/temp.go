@@ -26,9 +26,14 @@ func (t *temp) close() {
 // closeSoon is close for a process that is told to end: what takes longer to remove than a moment is left to the
 // next Open, as if the process had been killed.
 func (t *temp) closeSoon() {
-	end := time.Now().Add(time.Second)
-	rmtree.RemoveWhile(t.path, func() bool { return time.Now().Before(end) })
+	rmtree.RemoveWhile(t.path, moment())
 	t.lock.Close()
+}
+
+// moment is true for a second: what nobody asked for is not waited for longer.
+func moment() (goOn func() bool) {
+	end := time.Now().Add(time.Second)
+	return func() bool { return time.Now().Before(end) }
 }
 
 func (s *Store) tempFile(pattern string) (*temp, error) {
@@ -83,23 +88,35 @@ func (s *Store) TempDir(pattern string) (path string, cleanup func(), err error)
 	return t.path, t.close, nil
 }
 
-// removeStale removes what dead processes left in tmp/: everything whose lock is free.
-func (s *Store) removeStale() {
+// removeStale removes what dead processes left in tmp/, everything whose lock is free, as long as goOn says so. What is
+// left then is for the next one, in parts.
+func (s *Store) removeStale(goOn func() bool) {
 	d, err := os.Open(s.Path(Temp))
 	if err != nil {
 		return
 	}
-	names, _ := d.Readdirnames(-1)
-	d.Close()
-	for _, n := range names {
-		path := s.Path(Temp, n)
-		f, err := tryLock(path, os.O_RDONLY, syscall.LOCK_EX)
-		if err != nil {
-			continue
+	defer d.Close()
+	for goOn() {
+		names, _ := d.Readdirnames(1024)
+		if len(names) == 0 {
+			return
 		}
-		if err := RemoveAll(path); err != nil {
-			s.log.Warn("cannot remove what a killed process left", "path", path, "err", err)
+		for _, n := range names {
+			if !goOn() {
+				return
+			}
+			s.removeIfStale(s.Path(Temp, n), goOn)
 		}
-		f.Close()
+	}
+}
+
+func (s *Store) removeIfStale(path string, goOn func() bool) {
+	f, err := tryLock(path, os.O_RDONLY, syscall.LOCK_EX)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if _, err := rmtree.RemoveWhile(path, goOn); err != nil && !errors.Is(err, rmtree.ErrStopped) {
+		s.log.Warn("cannot remove what a killed process left", "path", path, "err", err)
 	}
 }

@@ -157,21 +157,21 @@ func (s *Store) makeTree(ctx context.Context, kind Kind, name string, fill func(
 	if err := s.noteWhole(kind, t.path); err != nil {
 		return "", false, err
 	}
-	if err := s.finish(t.path, final); err != nil {
+	if err := s.finish(t, final); err != nil {
 		return "", false, err
 	}
 	return final, true, nil
 }
 
-// finish makes path durable, then gives it its name.
-func (s *Store) finish(path, final string) error {
-	if err := s.step("chmod", path, func() error { return os.Chmod(path, 0o755) }); err != nil {
+// finish makes the folder t durable, then gives it its name.
+func (s *Store) finish(t *temp, final string) error {
+	if err := s.step("chmod", t.path, func() error { return os.Chmod(t.path, 0o755) }); err != nil {
 		return err
 	}
-	if err := s.step("sync", path, func() error { return syncTree(path) }); err != nil {
+	if err := s.step("sync", t.path, func() error { return syncTree(t.lock) }); err != nil {
 		return err
 	}
-	if err := s.rename(path, final); err != nil {
+	if err := s.rename(t.path, final); err != nil {
 		return err
 	}
 	return s.syncDir(filepath.Dir(final))

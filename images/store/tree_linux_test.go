@@ -142,6 +142,42 @@ func TestImageRecords(t *testing.T) {
 	}
 }
 
+// A name is what the own store says, also where a chained one has it; who collects sees both records.
+func TestRecordsOfAChain(t *testing.T) {
+	shared := open(t, Options{})
+	s := open(t, Options{Chain: []string{shared.Dir(), "/none"}})
+	ours, theirs := DigestOf([]byte("ours")), DigestOf([]byte("theirs"))
+	for _, ref := range []string{"both", "shared"} {
+		if err := shared.PutImage(ImageRecord{Ref: ref, Manifest: theirs}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PutImage(ImageRecord{Ref: "both", Manifest: ours}); err != nil {
+		t.Fatal(err)
+	}
+	is := func(when, ref string, want Digest, dir string) {
+		t.Helper()
+		if r, err := s.Image(ref); err != nil || r.Manifest != want || r.Dir != dir {
+			t.Errorf("%s, %s: %+v, %v", when, ref, r, err)
+		}
+	}
+	is("before", "both", ours, s.Dir())
+	is("before", "shared", theirs, shared.Dir())
+	if list, err := s.Images(); err != nil || len(list) != 2 || list[0].Manifest != ours || list[1].Manifest != theirs {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if all, err := s.Records(); err != nil || len(all) != 3 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if err := s.RemoveImage("shared"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a name of the chain: %v", err)
+	}
+	if err := s.RemoveImage("both"); err != nil {
+		t.Fatal(err)
+	}
+	is("after", "both", theirs, shared.Dir())
+}
+
 // T-21: a record that cannot be read stops whoever wants to collect by it, and is named.
 func TestDamagedRecord(t *testing.T) {
 	for name, text := range map[string]string{"empty": "", "cut": `{"ref":"a`, "other": `{"x":1}`, "large": `{"ref":"` + strings.Repeat("a", recordMax) + `"}`} {

@@ -66,45 +66,45 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 	}
 	var out []Damage
 	for i, k := range all {
-		if err := ctx.Err(); err != nil {
+		d, err := s.verifyOne(ctx, candidate{kind: k.kind, name: k.name, path: s.Path(k.folder, k.name)}, k.check, o.Remove)
+		if err != nil {
 			return out, err
 		}
-		path := s.Path(k.folder, k.name)
-		err := k.check(ctx, path, k.name)
-		if err := ctx.Err(); err != nil {
-			return out, err
-		}
-		if err != nil && !gone(path) {
-			d := Damage{Kind: k.kind, Name: k.name, Path: path, Detail: err.Error()}
-			if o.Remove {
-				d.Removed = s.takeOut(d)
-			}
-			out = append(out, d)
+		if d != nil {
+			out = append(out, *d)
 		}
 		o.Report.Do("verify", "store", int64(i+1), int64(len(all)))
 	}
 	return out, nil
 }
 
+// verifyOne is nil for what is right, or gone. The error is that of ctx.
+func (s *Store) verifyOne(ctx context.Context, c candidate, check func(ctx context.Context, path, name string) error, remove bool) (*Damage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	held, err := hold(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		defer held.Close()
+		err = check(ctx, c.path, c.name)
+	}
+	if ctx.Err() != nil || err == nil || gone(c.path) {
+		return nil, ctx.Err()
+	}
+	d := &Damage{Kind: c.kind, Name: c.name, Path: c.path, Detail: err.Error()}
+	if remove && held != nil {
+		d.Removed = s.takeOut(c, held)
+	}
+	return d, nil
+}
+
 // gone: collected meanwhile.
 func gone(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
-}
-
-// takeOut takes the name away, then removes what it stood for. It is false where that cannot be done.
-func (s *Store) takeOut(d Damage) bool {
-	t, err := s.tempDir("damaged")
-	if err != nil {
-		s.log.Warn("cannot remove what is damaged", "path", d.Path, "err", err)
-		return false
-	}
-	defer t.close()
-	moved, err := s.moveOne(candidate{kind: d.Kind, name: d.Name, path: d.Path}, t.path+"/it")
-	if err != nil {
-		s.log.Warn("cannot remove what is damaged", "path", d.Path, "err", err)
-	}
-	return moved
 }
 
 func verifyRecord(_ context.Context, path, name string) error {
@@ -126,7 +126,7 @@ func verifyBlob(ctx context.Context, path, name string) error {
 	}
 	defer f.Close()
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
-		return errors.Join(errors.New("not a regular file"), err)
+		return errors.Join(errNotRegular, err)
 	}
 	h := sha256.New()
 	if _, err := io.CopyBuffer(h, ctxReader{ctx, f}, make([]byte, 1<<20)); err != nil {
@@ -137,6 +137,8 @@ func verifyBlob(ctx context.Context, path, name string) error {
 	}
 	return nil
 }
+
+var errNotRegular = errors.New("not a regular file")
 
 var errNotWhole = errors.New("it is not as its maker left it: something is gone or was cut short")
 

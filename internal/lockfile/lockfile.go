@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -22,7 +23,7 @@ var ErrLocked = errors.New("locked by another process")
 // File is a held lock. Close releases it.
 type File struct{ f *os.File }
 
-// Close releases the lock. The file stays: removing it would let two processes lock two inodes.
+// Close releases the lock. The file stays; who holds the lock may remove it.
 func (l *File) Close() error { return l.f.Close() }
 
 // Mode is how a lock is shared.
@@ -34,26 +35,49 @@ const (
 	Exclusive Mode = syscall.LOCK_EX
 )
 
-// TryLock takes the lock on path at once, making the file if need be, or returns ErrLocked.
+// TryLock takes the lock on path at once, making the file if need be, or returns ErrLocked. The lock counts only if
+// path still names the file that was locked: whoever had it before, or collects lock files, may have removed it
+// between the open and the flock, and the next one would lock another file.
 func TryLock(path string, m Mode) (*File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	for {
-		err = syscall.Flock(int(f.Fd()), int(m)|syscall.LOCK_NB)
-		if err != syscall.EINTR {
-			break
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
 		}
+		named, err := take(path, f, m)
+		switch {
+		case named:
+			return &File{f}, nil
+		case err == nil: // it has another file by now, or none
+			f.Close()
+			continue
+		}
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err == nil {
-		return &File{f}, nil
+}
+
+// take locks f, and is false if path is not its name any more.
+func take(path string, f *os.File, m Mode) (bool, error) {
+	err := error(syscall.EINTR)
+	for err == syscall.EINTR {
+		err = syscall.Flock(int(f.Fd()), int(m)|syscall.LOCK_NB)
 	}
-	f.Close()
-	if err == syscall.EWOULDBLOCK {
-		return nil, ErrLocked
+	if err != nil {
+		return false, err
 	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
+	a, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	b, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(a, b), err
 }
 
 // Lock takes the lock on path, waiting until it is free or ctx ends. waited, if not nil, is called

@@ -286,24 +286,44 @@ func (l *Launcher) RemoveKept(name string) error {
 	return in.Remove()
 }
 
+// shellKept is how long a project's last shell stays.
+const shellKept = 7 * 24 * time.Hour
+
+// Swept tells whether [Launcher.Sweep] removes the sandbox of s: it is a shell that nobody resumed for a week.
+func (s *State) Swept() bool { return s.Shell && time.Since(s.Ended) > shellKept }
+
 // Sweep removes throw-away sandboxes whose processes are gone, and shells that nobody resumed for a
 // week.
 func (l *Launcher) Sweep() {
 	entries, _ := os.ReadDir(l.Sandboxes())
 	for _, e := range entries {
-		old := strings.HasPrefix(e.Name(), throwawayPrefix)
-		if !old {
-			in := &Instance{Dir: filepath.Join(l.Sandboxes(), e.Name()), Name: e.Name()}
-			s, err := in.State()
-			old = err == nil && s != nil && s.Shell && time.Since(s.Ended) > 7*24*time.Hour
+		if l.swept(&Instance{Dir: filepath.Join(l.Sandboxes(), e.Name()), Name: e.Name()}) {
+			l.sweep(e.Name())
 		}
-		if !old {
-			continue
-		}
-		if in, err := l.Open(e.Name()); err == nil {
-			if err := in.Remove(); err != nil {
-				l.Log.Debug("sandbox not removed", "name", e.Name(), "err", err)
-			}
-		}
+	}
+}
+
+func (l *Launcher) swept(in *Instance) bool {
+	if strings.HasPrefix(in.Name, throwawayPrefix) {
+		return true
+	}
+	s, err := in.State()
+	return err == nil && s != nil && s.Swept()
+}
+
+// sweep removes one sandbox if nobody uses it. It is looked at again under its lock: the shell may have been resumed
+// and have ended since.
+func (l *Launcher) sweep(name string) {
+	in, err := l.Open(name)
+	if err != nil {
+		return
+	}
+	if l.swept(in) {
+		err = in.Remove()
+	} else {
+		err = in.Close()
+	}
+	if err != nil {
+		l.Log.Debug("sandbox not removed", "name", name, "err", err)
 	}
 }

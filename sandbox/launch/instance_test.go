@@ -103,6 +103,31 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// A shell that was resumed and ended between the look and the lock is a new one.
+func TestSweepLooksAgainUnderTheLock(t *testing.T) {
+	m := testLauncher(t)
+	in, err := m.Open("shell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		ended time.Time
+		stays bool
+	}{{time.Now(), true}, {time.Now().Add(-8 * 24 * time.Hour), false}} {
+		if err := in.SetState(State{Shell: true, Ended: c.ended}); err != nil {
+			t.Fatal(err)
+		}
+		in.lock.Close()
+		m.sweep("shell")
+		if _, err := os.Stat(filepath.Join(in.Dir, "upper")); (err == nil) != c.stays {
+			t.Errorf("ended %v: %v", c.ended, err)
+		}
+		if m.Running("shell") {
+			t.Error("it is locked still")
+		}
+	}
+}
+
 func TestCheckName(t *testing.T) {
 	for _, ok := range []string{"a", "try-1", "x.y_z", "0"} {
 		if err := CheckName(ok); err != nil {
