@@ -29,9 +29,9 @@ var errDamaged = errors.New("damaged blob in the store")
 // stream writes the blob of l to w, from the first place that has it. reset takes back what was written.
 func (p *Packer) stream(ctx context.Context, l Layer, w io.Writer, reset func() error) (Descriptor, error) {
 	if sl, ok := p.o.Store.Layer(ctx, l.Name); ok && l.Digest == "" && sl.DiffID != "" && (l.DiffID == "" || l.DiffID == sl.DiffID) {
-		if d := sl.Packed(); d != "" && p.o.Store.HasBlob(ctx, d, -1) {
+		if d, size := sl.Packed(); d != "" && p.o.Store.HasBlob(ctx, d, size) {
 			was := l
-			was.Digest, was.DiffID, was.Size, was.MediaType = d, sl.DiffID, -1, typeGzip
+			was.Digest, was.DiffID, was.Size, was.MediaType = d, sl.DiffID, size, typeGzip
 			if d, err := p.cached(ctx, was, w); err == nil {
 				return d, nil
 			}
@@ -142,7 +142,7 @@ func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, er
 
 // note remembers what a layer came out as: the next push asks the registry for it before it packs.
 func (p *Packer) note(sl store.Layer, d Descriptor) {
-	err := p.o.Store.SetPacked(sl.Name, d.Digest)
+	err := p.o.Store.SetPacked(sl.Name, d.Digest, d.Size)
 	if err == nil && sl.DiffID == "" {
 		err = p.o.Store.SetDiffID(sl.Name, d.DiffID)
 	}
@@ -175,7 +175,7 @@ func (p *Packer) Blob(ctx context.Context, l Layer) (Descriptor, error) {
 		return p.there(ctx, l, l.Digest, mediaType(l.MediaType))
 	}
 	if sl, ok := p.o.Store.Layer(ctx, l.Name); ok && l.Digest == "" {
-		if d := sl.Packed(); d != "" && sl.DiffID != "" && p.o.Store.HasBlob(ctx, d, -1) {
+		if d, size := sl.Packed(); d != "" && sl.DiffID != "" && p.o.Store.HasBlob(ctx, d, size) {
 			l.DiffID = sl.DiffID
 			return p.there(ctx, l, d, typeGzip)
 		}

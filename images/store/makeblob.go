@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 )
 
 // MakeBlob stores what fill writes, of any size, under its digest. It is for blobs whose digest is only
@@ -62,12 +64,19 @@ func (b *blobFile) Write(p []byte) (n int, err error) {
 // packedLink names the compressed blob that a layer left as.
 const packedLink = "packed"
 
-// Packed is the blob that a built layer left as, or "": it may have been collected since.
-func (l Layer) Packed() Digest {
+// Packed is the blob that a built layer left as, and its size in bytes, or "": it may have been collected since.
+func (l Layer) Packed() (Digest, int64) {
 	t, _ := os.Readlink(l.Dir + "/" + packedLink)
-	d, _ := ParseDigest(t)
-	return d
+	text, n, _ := strings.Cut(t, " ")
+	d, err := ParseDigest(text)
+	size, serr := strconv.ParseInt(n, 10, 64)
+	if err != nil || serr != nil || size < 0 {
+		return "", 0
+	}
+	return d, size
 }
 
-// SetPacked notes the blob that a layer of the own store left as.
-func (s *Store) SetPacked(name string, d Digest) error { return s.setLink(name, packedLink, d) }
+// SetPacked notes the blob that a layer of the own store left as. A blob that was cut since is known by its size.
+func (s *Store) SetPacked(name string, d Digest, size int64) error {
+	return s.setLink(name, packedLink, d, " "+strconv.FormatInt(size, 10))
+}

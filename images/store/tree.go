@@ -189,15 +189,16 @@ func checkName(name string) error {
 }
 
 // SetDiffID notes the diffID of a layer of the own store.
-func (s *Store) SetDiffID(name string, d Digest) error { return s.setLink(name, diffIDLink, d) }
+func (s *Store) SetDiffID(name string, d Digest) error { return s.setLink(name, diffIDLink, d, "") }
 
 // SetFiles notes the digest of a built layer's file list, which [Store.Verify] compares.
-func (s *Store) SetFiles(name string, d Digest) error { return s.setLink(name, filesLink, d) }
+func (s *Store) SetFiles(name string, d Digest) error { return s.setLink(name, filesLink, d, "") }
 
 // NoteDiffID is SetDiffID for a layer that is being made: dir is what fill was given.
 func NoteDiffID(dir string, d Digest) error { return os.Symlink(string(d), dir+"/"+diffIDLink) }
 
-func (s *Store) setLink(name, link string, d Digest) error {
+func (s *Store) setLink(name, link string, d Digest, more string) error {
+	text := string(d) + more
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (s *Store) setLink(name, link string, d Digest) error {
 		return fmt.Errorf("not a sha256 digest: %q", string(d))
 	}
 	dir := s.Path(Layers, name)
-	if t, err := os.Readlink(dir + "/" + link); err == nil && t == string(d) {
+	if t, err := os.Readlink(dir + "/" + link); err == nil && t == text {
 		return nil
 	}
 	if _, err := os.Lstat(dir); err != nil {
@@ -220,7 +221,7 @@ func (s *Store) setLink(name, link string, d Digest) error {
 	}
 	defer t.close()
 	tmp := t.path + "/" + link
-	if err := s.step("symlink", tmp, func() error { return os.Symlink(string(d), tmp) }); err != nil {
+	if err := s.step("symlink", tmp, func() error { return os.Symlink(text, tmp) }); err != nil {
 		return err
 	}
 	if err := s.rename(tmp, dir+"/"+link); err != nil {
