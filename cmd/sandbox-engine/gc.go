@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/sandbox"
 )
 
@@ -17,8 +18,10 @@ func newGC(a *app) *cobra.Command {
 		Use:   "gc",
 		Short: "Remove from the store what nothing uses",
 		Long: `Keeps what a project, an image that was pulled by name, or a kept or running sandbox uses, and what was
-used within --older-than. Everything that is removed can be made again from a lock. [gc] of the user's
-configuration says what holds without flags.` + "\n" + exitStatus,
+used within --older-than. What is removed is fetched or made again where it is needed: environments from
+their lock; the compressed layers of an image from its registry, or from its unpacked layers, and then their
+digests may be others. -v names what is removed. [gc] of the user's configuration says what holds without
+flags.` + "\n" + exitStatus,
 		Example: `  sandbox gc --dry-run
   sandbox gc --older-than 24h`,
 		Args: cobra.NoArgs,
@@ -43,13 +46,24 @@ configuration says what holds without flags.` + "\n" + exitStatus,
 					Wheels int   `json:"wheels"`
 					Files  int   `json:"files"`
 					Bytes  int64 `json:"bytes"`
-				}{dry, f.Layers, f.Wheels, f.Blobs, f.Bytes})
+
+					Items []store.Item `json:"items"`
+					Over  int64        `json:"over"` // bytes beyond --max-size
+				}{dry, f.Layers, f.Wheels, f.Blobs, f.Bytes, append([]store.Item{}, f.Items...), f.Over})
 			}
 			verb := "removed"
 			if dry {
 				verb = "would remove"
 			}
-			a.printf("%s %d layers, %d wheels, %d files: %s\n", verb, f.Layers, f.Wheels, f.Blobs, bytesText(f.Bytes))
+			if a.verbose {
+				for _, i := range f.Items {
+					a.printf("%s %s %s: %s\n", verb, i.Kind, i.Name, bytesText(i.Bytes))
+				}
+			}
+			a.printf("%s %s, %s, %s: %s\n", verb, counted(f.Layers, "layer"), counted(f.Wheels, "wheel"), counted(f.Blobs, "file"), bytesText(f.Bytes))
+			if f.Over > 0 {
+				a.notice(fmt.Sprintf("the store stays %s above %s: the rest is in use, or was used in the last %s (--older-than)", bytesText(f.Over), bytesText(o.MaxSize), daysText(o.OlderThan)))
+			}
 			return nil
 		},
 	}
@@ -59,6 +73,22 @@ configuration says what holds without flags.` + "\n" + exitStatus,
 	f.StringVar(&most, "max-size", "", "stop when the store is below this size, oldest first: 20GiB")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
+}
+
+// counted is "1 layer" or "2 layers".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// daysText is a time in days, if it is so many of them.
+func daysText(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return counted(int(d/day), "day")
+	}
+	return d.String()
 }
 
 // gcFlags lays the flags over what the configuration says.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,14 +88,18 @@ func newRmi(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, r := range args {
-				if err := m.RemoveImage(r); err != nil {
-					return err
-				}
-			}
-			return nil
+			return each(args, m.RemoveImage)
 		},
 	}
+}
+
+// each goes on after a name that fails, and tells all problems at the end.
+func each(names []string, do func(string) error) error {
+	var errs []error
+	for _, n := range names {
+		errs = append(errs, do(n))
+	}
+	return errors.Join(errs...)
 }
 
 func newPs(a *app) *cobra.Command {
@@ -165,12 +170,7 @@ func newRm(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, n := range args {
-				if err := m.RemoveSandbox(n); err != nil {
-					return err
-				}
-			}
-			return nil
+			return each(args, m.RemoveSandbox)
 		},
 	}
 }

@@ -38,9 +38,20 @@ type GCOptions struct {
 type Freed struct {
 	Layers, Blobs, Wheels int
 	Bytes                 int64
+	Items                 []Item // in any order
+	Over                  int64  // bytes that the store has beyond GCOptions.MaxSize
 }
 
-func (f *Freed) count(k Kind) {
+// Item is one thing that was deleted.
+type Item struct {
+	Kind  Kind   `json:"kind"`
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+func (f *Freed) add(k Kind, name string, bytes int64) {
+	f.Bytes += bytes
+	f.Items = append(f.Items, Item{k, name, bytes})
 	switch k {
 	case KindLayer:
 		f.Layers++
@@ -86,10 +97,16 @@ func (s *Store) GC(ctx context.Context, keep Keep, o GCOptions) (Freed, error) {
 		}
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].used.Before(out[j].used) })
+	var f Freed
 	if o.DryRun {
-		return s.dryRun(out, total, o.MaxSize)
+		f, err = s.dryRun(out, total, o.MaxSize)
+	} else {
+		f, err = s.collect(ctx, out, total, o)
 	}
-	return s.collect(ctx, out, total, o)
+	if o.MaxSize > 0 {
+		f.Over = max(0, total-f.Bytes-o.MaxSize)
+	}
+	return f, err
 }
 
 // setCollecting: what o.Again reads of the store, it reads under the lock that a lease would wait for.
@@ -139,8 +156,7 @@ func (s *Store) dryRun(out []candidate, total, max int64) (f Freed, err error) {
 		if leased[string(c.kind)+" "+c.name] || s.busy(c) {
 			continue
 		}
-		f.Bytes += wouldFree(names, c.path)
-		f.count(c.kind)
+		f.add(c.kind, c.name, wouldFree(names, c.path))
 	}
 	return f, nil
 }
@@ -230,8 +246,7 @@ func removeAll(ctx context.Context, moved []candidate, f *Freed) error {
 			freed, err := trees.RemoveWhile(c.path, func() bool { return ctx.Err() == nil })
 			mu.Lock()
 			defer mu.Unlock()
-			f.Bytes += freed
-			f.count(c.kind)
+			f.add(c.kind, c.name, freed)
 			if !errors.Is(err, rmtree.ErrStopped) {
 				errs = append(errs, err)
 			}

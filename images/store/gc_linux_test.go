@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +33,10 @@ func collect(t *testing.T, s *Store, keep Keep, o GCOptions) Freed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dry != f {
+	for _, x := range []Freed{dry, f} {
+		slices.SortFunc(x.Items, func(a, b Item) int { return strings.Compare(string(a.Kind)+a.Name, string(b.Kind)+b.Name) })
+	}
+	if !reflect.DeepEqual(dry, f) {
 		t.Errorf("the dry run said %+v, it was %+v", dry, f)
 	}
 	if l := left(t, s); len(l) > 0 {
