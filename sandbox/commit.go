@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/4cc2e759/sandbox/envfile"
 	"github.com/4cc2e759/sandbox/images"
@@ -158,13 +159,21 @@ func (m *Manager) changes(in *launch.Instance, below []string, epoch int64) (out
 	if err != nil {
 		return out.Layer{}, err
 	}
+	hide, err := build.StaleBytecode(upper, below)
+	if err != nil {
+		return out.Layer{}, err
+	}
+	hide = slices.DeleteFunc(hide, func(p string) bool {
+		dir, _, _ := strings.Cut(p, "__pycache__")
+		return litter(dir + "module.py")
+	})
 	contents, err := withoutOurs(upper)
 	if err != nil {
 		return out.Layer{}, err
 	}
 	return out.Layer{
 		Layer: images.Layer{Size: -1}, Tree: upper,
-		Pack: &layer.PackOptions{Owners: owners, Epoch: max(epoch, 0), Skip: litter, Contents: contents},
+		Pack: &layer.PackOptions{Owners: owners, Epoch: max(epoch, 0), Skip: litter, Hide: hide, Contents: contents},
 	}, nil
 }
 

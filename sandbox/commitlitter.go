@@ -18,7 +18,7 @@ var emptied = []string{"dev", "proc", "sys", "tmp", "run/sandbox", "var/tmp", "v
 
 // litter tells what of a writable layer stays behind at a commit. A path has no slash at its beginning.
 func litter(p string) bool {
-	if path.Base(p) == "__pycache__" { // made again; its times would fit nothing
+	if path.Base(p) == "__pycache__" { // made again; its times would fit nothing. What it hides stays hidden: build.StaleBytecode
 		return true
 	}
 	if p == strings.TrimPrefix(plan.Run, "/") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/4cc2e759/sandbox/envfile"
+	"github.com/4cc2e759/sandbox/images"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/sandbox/build"
 )
@@ -117,9 +118,21 @@ func exportedLabels(base map[string]string, sec *envfile.Section, digest string)
 func baseAnnotations(sec *envfile.Section) map[string]string {
 	m := map[string]string{}
 	if sec.Image.Manifest != "" {
-		m[labelBase], m[labelBaseSum] = sec.Image.Ref, sec.Image.Manifest
+		m[labelBaseSum] = sec.Image.Manifest
+		if name := baseName(sec); name != "" {
+			m[labelBase] = name
+		}
 	}
 	return m
+}
+
+// baseName is the base's name as others know it, or "": where a file or folder of this machine lies tells them
+// nothing, and may tell who made the image.
+func baseName(sec *envfile.Section) string {
+	if r, err := images.ParseRef(sec.Image.Ref); err != nil || r.Kind != images.Registry {
+		return ""
+	}
+	return sec.Image.Ref
 }
 
 // exposed adds the inner ports of [network] publish, "[ADDR:]HOST:PORT".

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -94,7 +95,7 @@ func billOfMaterials(lock *envfile.Lock, section string) ([]byte, error) {
 func sectionPackages(sec *envfile.Section) []spdxPackage {
 	var list []spdxPackage
 	if sec.Image.Manifest != "" {
-		p := newPackage("base", sec.Image.Ref, "", strings.TrimPrefix(sec.Image.Manifest, "sha256:"))
+		p := newPackage("base", cmp.Or(baseName(sec), "base"), "", strings.TrimPrefix(sec.Image.Manifest, "sha256:"))
 		p.Comment = "the image that the environment starts from; what is in it is not listed here"
 		list = append(list, p)
 	}

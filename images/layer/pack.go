@@ -21,6 +21,9 @@ type PackOptions struct {
 	NoHardlinks bool
 	// Skip leaves out what is called path, with all below it; whiteouts and opaque marks stay.
 	Skip func(path string) bool
+	// Hide are paths that get whiteouts beside those of the tree, which has nothing there or leaves it out by
+	// Skip. Folders on the way that are not in the layer get no entry.
+	Hide []string
 	// Contents are written in place of those of files in the tree.
 	Contents map[string][]byte
 }

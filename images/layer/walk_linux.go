@@ -53,7 +53,8 @@ func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) er
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
 	defer unix.Close(fd)
-	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]linked{}, emit: emit}
+	hide := newHider(o.Hide, emit)
+	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]linked{}, emit: hide.node}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -64,7 +65,7 @@ func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) er
 	}
 	// Most layers say nothing about the root; so does this one unless there is something to say.
 	if root.mode != 0o755 || root.uid|root.gid != 0 || len(root.xattrs) > 0 {
-		if err := emit(root); err != nil {
+		if err := w.emit(root); err != nil {
 			return err
 		}
 	}
@@ -72,7 +73,10 @@ func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) er
 	if err != nil {
 		return err
 	}
-	return w.dir(top, "")
+	if err := w.dir(top, ""); err != nil {
+		return err
+	}
+	return hide.close()
 }
 
 // dir takes over fd.

@@ -21,10 +21,14 @@ type Bytecode struct {
 	Dir    string   // of the layer that is being made: holds fs/, empty
 }
 
+// bytecodeKind is how Python tells whether a compiled module is still that of its source: by the time and size that
+// the source had. Layers keep them, and whoever changes a module inside a sandbox changes them. It is part of the
+// layer's name.
+const bytecodeKind = "timestamp"
+
 // BuildBytecode compiles the modules of an environment into a layer that holds nothing but
-// __pycache__ folders. The files are of the kind that Python does not compare with their source:
-// layers are read-only, and times of files in them mean nothing. The interpreter of the image does
-// the work, without network; modules that do not compile are left out.
+// __pycache__ folders. The interpreter of the image does the work, without network; modules that do not
+// compile are left out, and so are those whose bytecode the image has.
 func BuildBytecode(ctx context.Context, c Bytecode) error {
 	up, work := filepath.Join(c.Dir, "fs"), filepath.Join(c.Dir, "work")
 	if err := os.Mkdir(work, 0o700); err != nil {
@@ -33,9 +37,8 @@ func BuildBytecode(ctx context.Context, c Bytecode) error {
 	b := c.Box
 	b.Upper, b.Work, b.Network = up, work, false
 	b.Env = append(b.Env, "PYTHONHASHSEED=0")
-	// -I and -S: neither the environment nor .pth files of the image take part. -B: what compileall
-	// itself imports would else be written with times, and then be taken for done.
-	args := append([]string{c.Python.Path, "-I", "-S", "-B", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+	// -I and -S: neither the environment nor .pth files of the image take part. -B: compileall alone writes.
+	args := append([]string{c.Python.Path, "-I", "-S", "-B", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", bytecodeKind,
 		// A third of the standard library is its own tests.
 		"-x", "^" + regexp.QuoteMeta(c.Python.Stdlib) + "/(test|idlelib|lib2to3|turtledemo)/"}, c.Dirs...)
 	err := b.Run(ctx, args...)

@@ -36,12 +36,34 @@ func OwnersOver(upper string, below []string, remembered map[string]owner.Owner)
 	return w.out, owner.Walk(upper, w.visit)
 }
 
-// ownerWalk goes through a writable layer, folders before what they hold.
+// ownerWalk goes through a writable layer.
 type ownerWalk struct {
+	underlay
 	remembered map[string]owner.Owner
-	below      []*lowerLayer // top first, as they are looked at
-	within     []within      // the folders that we are in, outermost first
 	out        layer.Owners
+}
+
+// underlay follows a walk through a writable layer, folders before what they hold, and knows what shows through it.
+type underlay struct {
+	below  []*lowerLayer // top first, as they are looked at
+	within []within      // the folders that we are in, outermost first
+}
+
+// through are the layers that would show what they have at path, if the writable layer did not have something
+// there.
+func (u *underlay) through(path string) []*lowerLayer {
+	if path == "" {
+		return u.below
+	}
+	for in := u.within[len(u.within)-1].path; in != "" && !strings.HasPrefix(path, in+"/"); in = u.within[len(u.within)-1].path {
+		u.within = u.within[:len(u.within)-1]
+	}
+	return showing(u.within[len(u.within)-1].stack, path)
+}
+
+// enter notes that the folder at path comes next; below are the layers through it.
+func (u *underlay) enter(at, path string, below []*lowerLayer) {
+	u.within = append(u.within, within{path, opaqueCut(at, dirsOf(below, path))})
 }
 
 // within is a folder of the writable layer, and the layers below that show through it.
@@ -55,20 +77,14 @@ func (w *ownerWalk) visit(at, path string, st *unix.Statx_t) error {
 	if kind == unix.S_IFCHR && st.Rdev_major == 0 && st.Rdev_minor == 0 { // a whiteout
 		return nil
 	}
-	below := w.below
-	if path != "" {
-		for in := w.within[len(w.within)-1].path; in != "" && !strings.HasPrefix(path, in+"/"); in = w.within[len(w.within)-1].path {
-			w.within = w.within[:len(w.within)-1]
-		}
-		below = showing(w.within[len(w.within)-1].stack, path)
-	}
+	below := w.through(path)
 	var was layer.Owner
 	if copied(at, kind, below, path) {
 		was = ownerBelow(below, path)
 	}
 	w.note(path, st.Size, was)
 	if kind == unix.S_IFDIR {
-		w.within = append(w.within, within{path, opaqueCut(at, dirsOf(below, path))})
+		w.enter(at, path, below)
 	}
 	return nil
 }

@@ -21,3 +21,8 @@ func rememberFolders(*os.File, []deb.Entry) error {
 }
 
 func removeBytecode(string) error { return errors.New("only Linux has writable layers") }
+
+// StaleBytecode lists what a writable layer must go on to hide.
+func StaleBytecode(string, []string) ([]string, error) {
+	return nil, errors.New("only Linux has writable layers")
+}

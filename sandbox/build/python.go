@@ -320,7 +320,7 @@ func (b *Builder) addBytecode(ctx context.Context, env *Env) error {
 			}
 		}
 	}
-	name, err := key("bytecode", env.names(), py.Path, py.Version, dirs)
+	name, err := key("bytecode", env.names(), bytecodeKind, py.Path, py.Version, dirs)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -183,16 +184,23 @@ func testNumpy(t *testing.T, base pyBase) {
 	if !strings.Contains(out, "3.7 /opt/env/lib/python3.11/site-packages/idna/__init__.py") {
 		t.Errorf("pip install: %s", out)
 	}
-	checkBytecode(t, e.Layers[len(e.Layers)-1].FS)
+	out = runInside(t, b, e, `cd /opt/env/lib/python3.11/site-packages; echo 'print("changed")' >> six.py; python -c 'import six'; sed -i 's/^import re$/import re; print("stdlib too")/' /usr/lib/python3.11/textwrap.py; python -c 'import textwrap'`)
+	if out != "changed\nstdlib too\n" {
+		t.Errorf("modules were edited, and Python runs %q", out)
+	}
+	checkBytecode(t, e)
 	if !e.Layers[len(e.Layers)-1].derived || e.Layers[1].derived {
 		t.Error("only the bytecode is of this machine")
 	}
 }
 
-// checkBytecode looks at a layer of bytecode: nothing else in it, never compared with its source.
-func checkBytecode(t *testing.T, root string) {
+// checkBytecode looks at a layer of bytecode: nothing else in it, all of it valid as long as nobody changes the
+// source.
+func checkBytecode(t *testing.T, e *Env) {
 	t.Helper()
-	n := 0
+	root, n := e.Layers[len(e.Layers)-1].FS, 0
+	st := layer.NewStack(e.dirs())
+	defer st.Close()
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -202,8 +210,18 @@ func checkBytecode(t *testing.T, root string) {
 		if err != nil {
 			return err
 		}
-		if filepath.Base(filepath.Dir(p)) != "__pycache__" || len(b) < 16 || b[4] != 1 || b[5]|b[6]|b[7] != 0 {
-			return fmt.Errorf("not unchecked bytecode: %s", p)
+		name, _, _ := strings.Cut(d.Name(), ".cpython-")
+		dir, err := filepath.Rel(root, filepath.Dir(filepath.Dir(p)))
+		if err != nil || filepath.Base(filepath.Dir(p)) != "__pycache__" || len(b) < 16 {
+			return fmt.Errorf("no bytecode: %s", p)
+		}
+		src, err := st.Stat(filepath.Join("/", dir, name+".py"))
+		if err != nil {
+			return err
+		}
+		u32 := func(at int) int64 { return int64(binary.LittleEndian.Uint32(b[at:])) }
+		if u32(4) != 0 || u32(8) != src.ModTime().Unix() || u32(12) != src.Size() {
+			return fmt.Errorf("bytecode that Python does not take: %s", p)
 		}
 		return nil
 	})
