@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,7 +150,7 @@ func TestDryRunLeavesOldShells(t *testing.T) {
 	if _, err := os.Stat(in.Dir); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := m.GC(t.Context(), GCOptions{}); err != nil || f != dry {
+	if f, err := m.GC(t.Context(), GCOptions{}); err != nil || !reflect.DeepEqual(f, dry) {
 		t.Errorf("%+v, %v; the dry run said %+v", f, err, dry)
 	}
 	if _, err := os.Stat(in.Dir); !errors.Is(err, os.ErrNotExist) {
