@@ -14,6 +14,12 @@
 //	tar/owners.zst  what could not be put on the file: see [Owners]
 //	tar/kept/       contents that a later entry of the same tar displaced
 //	tar/places      where contents lie that are not under the name that their entry has
+//	.fs.lent        only for moments: modes that are changed to read what keeps its owner out
+//
+// An ordinary user who reads a file of mode 0000 of their own has to change its mode for that moment. They
+// do so alone, under a lock on fs/ that whoever looks at modes shares, and write the true mode down first:
+// a process that is killed meanwhile leaves what the next one needs to put it back. It is the same next to
+// any other tree that is packed.
 //
 // # Rules of application, where the specification leaves a choice
 //

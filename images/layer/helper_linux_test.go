@@ -186,6 +186,14 @@ func helper(name string) error {
 		if err = in.Decode(&path); err == nil {
 			err = store.RemoveAll(path)
 		}
+	case "check", "readers", "while-lent", "kill-any", "stopped", "no-room":
+		var l store.Layer
+		if err = in.Decode(&l); err == nil {
+			err = map[string]func(store.Layer) error{
+				"check":   func(l store.Layer) error { return check(context.Background(), l) },
+				"readers": manyReaders, "while-lent": readWhileLent, "kill-any": killAny, "stopped": waitForStopped, "no-room": noRoom,
+			}[name](l)
+		}
 	case "pack":
 		if err = in.Decode(&path); err == nil {
 			out, err = DiffID(context.Background(), path, PackOptions{})

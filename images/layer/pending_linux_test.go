@@ -136,8 +136,6 @@ func everything(dir string, info Info) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l := newLender(-1)
-	l.super = os.Geteuid() == 0
 	var walk func(path string) error
 	walk = func(path string) error {
 		fi, err := os.Lstat(filepath.Join(dir, "fs", path))

@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/internal/lend"
 )
 
 // Reassemble writes the tar that was applied to layerDir, byte for byte. A file that was changed since
@@ -37,21 +39,25 @@ func Reassemble(ctx context.Context, w io.Writer, layerDir string) error {
 		return &os.PathError{Op: "open", Path: layerDir + "/fs", Err: err}
 	}
 	defer unix.Close(root)
+	t, err := lend.New(root, filepath.Join(layerDir, "fs"))
+	if err != nil {
+		return err
+	}
+	defer t.Close()
 	where, err := loadPlaces(filepath.Join(layerDir, placeFile))
 	if err != nil {
 		return err
 	}
-	r := &reassembler{ctx: ctx, dir: layerDir, lend: newLender(root), where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
+	r := &reassembler{ctx: ctx, lend: t, where: where, w: bufio.NewWriterSize(w, 256<<10), buf: make([]byte, 256<<10)}
 	if err := r.run(side); err != nil {
-		return fmt.Errorf("layer %s: %w", layerDir, err)
+		return fmt.Errorf("layer %s: %w", layerDir, unchecked(err))
 	}
 	return r.w.Flush()
 }
 
 type reassembler struct {
 	ctx   context.Context
-	dir   string
-	lend  *lender
+	lend  *lend.Tree
 	where *places
 	w     *bufio.Writer
 	buf   []byte
@@ -86,8 +92,11 @@ func (r *reassembler) file(rec sideRecord) error {
 	r.files++
 	path, kept := r.where.find(r.files, rec.name)
 	fd, err := r.open(path, kept)
-	if err != nil {
+	if _, bare := err.(unix.Errno); bare {
 		return &DamageError{rec.name, err.Error()}
+	}
+	if err != nil {
+		return err
 	}
 	f := os.NewFile(uintptr(fd), rec.name)
 	defer f.Close()
@@ -118,7 +127,10 @@ func (r *reassembler) file(rec sideRecord) error {
 func (r *reassembler) open(path string, kept int) (int, error) {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	if kept > 0 {
-		return unix.Open(filepath.Join(r.dir, keptDir, strconv.Itoa(kept)), flags, 0)
+		// It may have another name in the tree: it is lent as what is there.
+		path = filepath.Join(keptDir, strconv.Itoa(kept))
+	} else {
+		path = r.lend.Below(path)
 	}
-	return r.lend.path(path, flags)
+	return r.lend.Path(r.ctx, path, func(up int, path string) (int, error) { return openBeneath(up, path, flags) })
 }

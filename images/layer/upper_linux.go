@@ -1,11 +1,14 @@
 package layer
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/internal/lend"
 )
 
 // CleanUpper makes a layer of the upper directory of an overlay that is no longer mounted: it removes
@@ -16,20 +19,26 @@ func CleanUpper(fs string) error {
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
 	defer unix.Close(fd)
+	l, err := lend.New(fd, fs)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	top, err := dup(fd)
 	if err != nil {
 		return err
 	}
-	return cleanDir(newLender(fd), top, "")
+	if err := cleanXattrs(fd); err != nil {
+		unix.Close(top)
+		return &os.PathError{Op: "clean", Path: fs, Err: err}
+	}
+	return cleanDir(l, top, "")
 }
 
 // cleanDir takes over fd.
-func cleanDir(l *lender, fd int, path string) error {
+func cleanDir(l *lend.Tree, fd int, path string) error {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
-	if err := cleanXattrs(fd); err != nil {
-		return &os.PathError{Op: "clean", Path: path, Err: err}
-	}
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return err
@@ -37,16 +46,18 @@ func cleanDir(l *lender, fd int, path string) error {
 	marked := false
 	for _, n := range names {
 		var st unix.Stat_t
-		err := unix.Fstatat(fd, n, &st, unix.AT_SYMLINK_NOFOLLOW)
+		err := l.Look(context.Background(), fd, path, func() error {
+			return unix.Fstatat(fd, n, &st, unix.AT_SYMLINK_NOFOLLOW)
+		})
 		switch kind := st.Mode & unix.S_IFMT; {
 		case err != nil:
 		case kind == unix.S_IFCHR && st.Rdev == 0 && !marked:
 			marked = true
-			err = markWhiteouts(fd)
+			err = markDir(fd)
 		case kind == unix.S_IFREG: // user.* attributes are only on these and on folders
-			err = cleanFile(l, fd, n)
+			err = cleanFile(l, fd, join(path, n))
 		case kind == unix.S_IFDIR:
-			err = cleanSub(l, fd, n, join(path, n))
+			err = cleanSub(l, fd, join(path, n))
 		}
 		if err != nil {
 			return &os.PathError{Op: "clean", Path: join(path, n), Err: err}
@@ -55,22 +66,20 @@ func cleanDir(l *lender, fd int, path string) error {
 	return nil
 }
 
-func cleanSub(l *lender, dir int, name, path string) error {
-	fd, done, err := l.dir(dir, name, unix.O_RDONLY)
+func cleanSub(l *lend.Tree, dir int, path string) error {
+	fd, err := l.Open(context.Background(), dir, path, unix.O_RDONLY|unix.O_DIRECTORY, 0o600, cleanXattrs)
 	if err != nil {
 		return err
 	}
-	defer done()
 	return cleanDir(l, fd, path)
 }
 
-func cleanFile(l *lender, dir int, name string) error {
-	fd, err := l.file(dir, name, unix.O_RDONLY|unix.O_NONBLOCK)
-	if err != nil {
-		return err
+func cleanFile(l *lend.Tree, dir int, path string) error {
+	fd, err := l.Open(context.Background(), dir, path, unix.O_RDONLY|unix.O_NONBLOCK, 0o600, cleanXattrs)
+	if err == nil {
+		unix.Close(fd)
 	}
-	defer unix.Close(fd)
-	return cleanXattrs(fd)
+	return err
 }
 
 func cleanXattrs(fd int) error {
@@ -114,7 +123,11 @@ func writable(fd int, f func() error) error {
 	if err != unix.EACCES {
 		return err
 	}
-	old := mode(fd) & 0o7777
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	old := st.Mode & 0o7777
 	if err := unix.Fchmod(fd, old|0o200); err != nil {
 		return err
 	}

@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
+	"github.com/4cc2e759/sandbox/internal/lend"
 )
 
 // node is one thing of a tree, as it goes into a tar.
@@ -32,7 +37,7 @@ type node struct {
 type walker struct {
 	ctx   context.Context
 	o     PackOptions
-	lend  *lender
+	lend  *lend.Tree
 	links map[inodeID]linked // files that have several names of which one was met
 	emit  func(*node) error
 }
@@ -47,19 +52,33 @@ type linked struct {
 
 type inodeID struct{ dev, ino uint64 }
 
-func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) error) error {
+func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) error) (err error) {
+	defer func() { err = unchecked(err) }()
 	fd, err := unix.Open(fs, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: fs, Err: err}
 	}
 	defer unix.Close(fd)
-	hide := newHider(o.Hide, emit)
-	w := &walker{ctx: ctx, o: o, lend: newLender(fd), links: map[inodeID]linked{}, emit: hide.node}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	t, err := lend.New(fd, fs)
+	if err != nil {
 		return err
 	}
-	root, err := w.inode(fd, "", &st)
+	defer t.Close()
+	hide := newHider(o.Hide, emit)
+	w := &walker{ctx: ctx, o: o, lend: t, links: map[inodeID]linked{}, emit: hide.node}
+	var root *node
+	var opaque bool
+	err = t.Look(ctx, fd, "", func() error {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		var err error
+		if opaque, err = readOpaque(fd); err == nil {
+			root, err = w.inode(fd, "", &st)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -73,14 +92,17 @@ func walkTree(ctx context.Context, fs string, o PackOptions, emit func(*node) er
 	if err != nil {
 		return err
 	}
-	if err := w.dir(top, ""); err != nil {
+	if err := w.dir(top, "", opaque); err != nil {
 		return err
 	}
 	return hide.close()
 }
 
+// atOnce is how many names of a folder are looked at under one lock.
+const atOnce = 64
+
 // dir takes over fd.
-func (w *walker) dir(fd int, path string) error {
+func (w *walker) dir(fd int, path string, opaque bool) error {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	names, err := f.Readdirnames(-1)
@@ -88,30 +110,59 @@ func (w *walker) dir(fd int, path string) error {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
 	slices.Sort(names)
-	if v, err := getXattr(fd, opaqueXattr); err == nil && string(v) == "y" {
+	if opaque {
 		if err := w.emit(&node{path: path, kind: 'o'}); err != nil {
 			return err
 		}
 	}
-	for _, n := range names {
-		if err := w.child(fd, join(path, n), n); err != nil {
+	seen := make([]child, min(len(names), atOnce))
+	for some := range slices.Chunk(names, atOnce) {
+		if err := w.look(fd, path, some, seen); err != nil {
 			return err
+		}
+		for i, n := range some {
+			if err := w.child(fd, join(path, n), n, &seen[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (w *walker) child(dir int, path, name string) error {
+// child is what is seen of a thing from its folder.
+type child struct {
+	st   unix.Stat_t
+	link string
+}
+
+// look looks at names in a folder.
+func (w *walker) look(dir int, path string, names []string, seen []child) error {
+	return w.lend.Look(w.ctx, dir, path, func() error {
+		for i, n := range names {
+			c := &seen[i]
+			if err := unix.Fstatat(dir, n, &c.st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+				return &os.PathError{Op: "stat", Path: join(path, n), Err: err}
+			}
+			if c.st.Mode&unix.S_IFMT != unix.S_IFLNK {
+				continue
+			}
+			var err error
+			if c.link, err = readlink(dir, n); err != nil {
+				return &os.PathError{Op: "readlink", Path: join(path, n), Err: err}
+			}
+		}
+		return nil
+	})
+}
+
+func (w *walker) child(dir int, path, name string, c *child) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
 	if strings.HasPrefix(name, whPrefix) {
 		return fmt.Errorf("a layer cannot hold a file of this name: %q", path)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return &os.PathError{Op: "stat", Path: path, Err: err}
-	}
+	st := &c.st
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFSOCK:
 		return nil
@@ -125,37 +176,40 @@ func (w *walker) child(dir int, path, name string) error {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		if first, ok := w.links[id(&st)]; ok {
+		if first, ok := w.links[id(st)]; ok {
 			if first.left--; first.left == 0 {
-				delete(w.links, id(&st))
+				delete(w.links, id(st))
 			} else {
-				w.links[id(&st)] = first
+				w.links[id(st)] = first
 			}
 			// With the attributes of the file: some extractors set those of the link as well.
 			return w.emit(&node{path: path, kind: 'h', link: first.path, mode: first.mode, uid: first.uid, gid: first.gid})
 		}
-		return w.file(dir, name, path, &st)
+		return w.file(dir, path, st)
 	case unix.S_IFDIR:
-		return w.subdir(dir, name, path, &st)
+		return w.subdir(dir, path, st)
 	}
-	n, err := w.inode(-1, path, &st)
-	if err == nil && n.kind == 'l' {
-		n.link, err = readlink(dir, name)
-	}
+	n, err := w.inode(-1, path, st)
 	if err != nil {
 		return err
+	}
+	if n.kind == 'l' {
+		n.link = c.link
 	}
 	return w.emit(n)
 }
 
-func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
-	fd, done, err := w.lend.open(dir, name, unix.O_RDONLY|unix.O_NONBLOCK, 0o600)
+func (w *walker) file(dir int, path string, st *unix.Stat_t) error {
+	var n *node
+	// Attributes ask for the right to read again.
+	fd, err := w.lend.Open(w.ctx, dir, path, unix.O_RDONLY|unix.O_NONBLOCK, 0o400, func(fd int) (err error) {
+		n, err = w.inode(fd, path, st)
+		return err
+	})
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return opening(path, err)
 	}
-	n, err := w.inode(fd, path, st)
-	done() // only now: attributes ask for the right to read again
-	if b, ok := w.o.Contents[path]; ok && err == nil && n.kind == 'f' {
+	if b, ok := w.o.Contents[path]; ok && n.kind == 'f' {
 		fd, n.size, err = instead(fd, b)
 		n.fd = fd
 	}
@@ -169,6 +223,14 @@ func (w *walker) file(dir int, name, path string, st *unix.Stat_t) error {
 		w.links[id(st)] = linked{path: path, mode: n.mode, uid: n.uid, gid: n.gid, left: uint64(st.Nlink) - 1}
 	}
 	return w.emit(n) // takes over the descriptor of a file
+}
+
+// opening says where, if err does not: a bare number is an error of the file.
+func opening(path string, err error) error {
+	if _, bare := err.(unix.Errno); bare {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return err
 }
 
 // instead closes fd and gives a descriptor with other contents.
@@ -186,23 +248,35 @@ func instead(fd int, b []byte) (int, int64, error) {
 	return mem, int64(len(b)), err
 }
 
-func (w *walker) subdir(dir int, name, path string, st *unix.Stat_t) error {
-	fd, done, err := w.lend.dir(dir, name, unix.O_RDONLY)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer done()
-	if !w.o.owner(path).Inherit {
-		n, err := w.inode(fd, path, st)
-		if err == nil {
-			err = w.emit(n)
+func (w *walker) subdir(dir int, path string, st *unix.Stat_t) error {
+	var n *node
+	var opaque bool
+	inherit := w.o.owner(path).Inherit
+	fd, err := w.lend.Open(w.ctx, dir, path, unix.O_RDONLY|unix.O_DIRECTORY, 0o400, func(fd int) (err error) {
+		if opaque, err = readOpaque(fd); err == nil && !inherit {
+			n, err = w.inode(fd, path, st)
 		}
-		if err != nil {
+		return err
+	})
+	if err != nil {
+		return opening(path, err)
+	}
+	if !inherit {
+		if err := w.emit(n); err != nil {
 			unix.Close(fd)
 			return err
 		}
 	}
-	return w.dir(fd, path)
+	return w.dir(fd, path, opaque)
+}
+
+// readOpaque fails only for lack of the right to read.
+func readOpaque(fd int) (bool, error) {
+	v, err := getXattr(fd, opaqueXattr)
+	if err == unix.EACCES {
+		return false, err
+	}
+	return err == nil && string(v) == "y", nil
 }
 
 func id(st *unix.Stat_t) inodeID { return inodeID{uint64(st.Dev), st.Ino} }
@@ -241,6 +315,19 @@ func (w *walker) inode(fd int, path string, st *unix.Stat_t) (*node, error) {
 		n.xattrs[k] = v
 	}
 	return n, nil
+}
+
+// unchecked tells what stands in the way of reading from errors of what was to be read.
+func unchecked(err error) error {
+	var le *lend.Error
+	if errors.As(err, &le) {
+		var full *store.SpaceError
+		if err = store.Space(err, "write", le.Path); !errors.As(err, &full) {
+			err = hint.With(err, "see to it that you can write in "+filepath.Dir(le.Path)+", where modes are noted that are changed to read a file")
+		}
+		return fmt.Errorf("%w: %w", store.ErrUnchecked, err)
+	}
+	return err
 }
 
 // readXattrs reads what belongs into a layer: user.* without those of overlays and of our own, and

@@ -87,6 +87,10 @@ func markWhiteouts(dir int) error {
 		return err
 	}
 	defer unix.Close(fd)
+	return markDir(fd)
+}
+
+func markDir(fd int) error {
 	return writable(fd, func() error { return unix.Fsetxattr(fd, originXattr, nil, 0) })
 }
 

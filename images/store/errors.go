@@ -14,6 +14,8 @@ var (
 	ErrExists = errors.New("already in the store")
 	// ErrReadOnly: the store cannot be written by this user.
 	ErrReadOnly = errors.New("the store is read-only")
+	// ErrUnchecked says that a check could not be made: nothing is known about what was to be checked.
+	ErrUnchecked = errors.New("it could not be checked")
 )
 
 type notFound struct{}

@@ -193,6 +193,21 @@ func TestDamagedRecord(t *testing.T) {
 }
 
 // T-18: each damaged thing is named, and nothing else.
+// What could not be checked is not damaged, and stays.
+func TestVerifyRemovesNothingUnchecked(t *testing.T) {
+	s := open(t, Options{})
+	makeLayer(t, s, "abc", "of abc")
+	for _, why := range []error{fmt.Errorf("%w: no reason", ErrUnchecked), Space(syscall.ENOSPC, "write", "x"), Space(syscall.EDQUOT, "write", "x")} {
+		check := func(context.Context, Layer) error { return fmt.Errorf("check: %w", why) }
+		if ds, err := s.Verify(context.Background(), VerifyOptions{Layer: check, Remove: true}); len(ds) > 0 || !errors.Is(err, why) {
+			t.Errorf("%v: %v, %v", why, ds, err)
+		}
+		if _, ok := s.Layer(context.Background(), "abc"); !ok {
+			t.Fatalf("%v: the layer is gone", why)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	s := open(t, Options{})
 	good, bad := put(t, s, "good"), put(t, s, "bad")

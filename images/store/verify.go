@@ -37,7 +37,8 @@ type VerifyOptions struct {
 }
 
 // Verify reads everything in the own store again and names what is damaged. The error is for a store that
-// cannot be read at all.
+// cannot be read at all, and for what could not be checked, by no fault of its own ([ErrUnchecked], a
+// [SpaceError]): it is not called damaged.
 func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 	type thing struct {
 		kind   Kind
@@ -78,7 +79,8 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) ([]Damage, error) {
 	return out, nil
 }
 
-// verifyOne is nil for what is right, or gone. The error is that of ctx.
+// verifyOne is nil for what is right, or gone. The error is that of ctx, or for what could not be
+// checked.
 func (s *Store) verifyOne(ctx context.Context, c candidate, check func(ctx context.Context, path, name string) error, remove bool) (*Damage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,6 +95,10 @@ func (s *Store) verifyOne(ctx context.Context, c candidate, check func(ctx conte
 	}
 	if ctx.Err() != nil || err == nil || gone(c.path) {
 		return nil, ctx.Err()
+	}
+	var full *SpaceError
+	if errors.Is(err, ErrUnchecked) || errors.As(err, &full) {
+		return nil, fmt.Errorf("%s %s: %w", c.kind, short(c.name), err)
 	}
 	d := &Damage{Kind: c.kind, Name: c.name, Path: c.path, Detail: err.Error()}
 	if remove && held != nil {

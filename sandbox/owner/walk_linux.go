@@ -1,12 +1,17 @@
 package owner
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/4cc2e759/sandbox/internal/lend"
 )
 
 // A Visit is called for everything in a tree, also its top (path ""); folders come before what they hold.
@@ -20,14 +25,25 @@ const (
 )
 
 // Walk visits a tree that nobody else changes. Nothing is followed: the tree was written by strangers. What its
-// owner may not read is read nevertheless: it has the permission for that moment.
+// owner may not read is read nevertheless: it has the permission for that moment, see package lend. Where Visit
+// fails for lack of a permission it is called again with it.
 func Walk(top string, f Visit) error {
 	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: top, Err: err}
 	}
+	t, err := lend.New(fd, top)
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	defer t.Close()
+	w := &walker{t: t, f: f, super: os.Geteuid() == 0}
 	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, wanted, &st); err != nil {
+	err = t.Look(context.Background(), fd, "", func() error {
+		return unix.Statx(fd, "", unix.AT_EMPTY_PATH, wanted, &st)
+	})
+	if err != nil {
 		unix.Close(fd)
 		return &os.PathError{Op: "statx", Path: top, Err: err}
 	}
@@ -35,13 +51,22 @@ func Walk(top string, f Visit) error {
 		unix.Close(fd)
 		return err
 	}
-	return walkDir(fd, "", f, 0)
+	return w.dir(fd, "", st.Mode, 0)
 }
 
 func self(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// walkDir closes fd.
-func walkDir(fd int, dir string, f Visit, depth int) error {
+// atOnce is how many names of a folder are looked at under one lock.
+const atOnce = 64
+
+type walker struct {
+	t     *lend.Tree
+	f     Visit
+	super bool // modes do not stop us
+}
+
+// dir closes fd, a folder of this mode.
+func (w *walker) dir(fd int, dir string, mode uint16, depth int) error {
 	d := os.NewFile(uintptr(fd), dir)
 	defer d.Close()
 	if depth > maxDepth {
@@ -51,71 +76,63 @@ func walkDir(fd int, dir string, f Visit, depth int) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := walkName(fd, name, path.Join(dir, name), f, depth); err != nil {
+	seen := make([]unix.Statx_t, min(len(names), atOnce))
+	for some := range slices.Chunk(names, atOnce) {
+		err := w.t.Look(context.Background(), fd, dir, func() error {
+			for i, name := range some {
+				if err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW, wanted, &seen[i]); err != nil {
+					return &os.PathError{Op: "statx", Path: path.Join(dir, name), Err: err}
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			return err
+		}
+		for i, name := range some {
+			if err := w.name(fd, mode, path.Join(dir, name), &seen[i], depth); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func walkName(dir int, name, path string, f Visit, depth int) error {
-	var st unix.Statx_t
-	if err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW, wanted, &st); err != nil {
-		return &os.PathError{Op: "statx", Path: path, Err: err}
-	}
-	back, err := lend(dir, name, &st)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer back()
-	if err := f(self(dir)+"/"+name, path, &st); err == fs.SkipDir {
-		return nil
-	} else if err != nil {
+func (w *walker) name(dir int, mode uint16, full string, st *unix.Statx_t, depth int) error {
+	name, sub := path.Base(full), -1
+	err := w.lent(dir, mode, full, st, func() (err error) {
+		if err := w.f(self(dir)+"/"+name, full, st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return err
+		}
+		if sub, err = unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
+			err = &os.PathError{Op: "open", Path: full, Err: err}
+		}
 		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	})
+	switch {
+	case err == nil && sub >= 0:
+		return w.dir(sub, full, st.Mode, depth+1)
+	case sub >= 0:
+		unix.Close(sub)
+	case err == fs.SkipDir:
 		return nil
 	}
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return walkDir(fd, path, f, depth+1)
+	return err
 }
 
-// lend gives the owner the permissions that reading, and removing an attribute, take, until back is
-// called. For root modes are no obstacle.
-func lend(dir int, name string, st *unix.Statx_t) (back func(), err error) {
-	need := uint32(0o600)
+// lent calls visit. If modes keep the owner from reading, or visit from what it does, they have the permissions.
+func (w *walker) lent(dir int, mode uint16, full string, st *unix.Statx_t, visit func() error) error {
+	read, all := uint16(0), uint32(0)
 	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		need = 0o700
 	case unix.S_IFREG:
-	default:
-		return func() {}, nil
+		read, all = 0o400, 0o600
+	case unix.S_IFDIR:
+		read, all = 0o500, 0o700
 	}
-	mode := uint32(st.Mode) & 0o7777
-	if mode&need == need || os.Geteuid() == 0 {
-		return func() {}, nil
+	if w.super || mode&0o100 != 0 && st.Mode&read == read {
+		if err := visit(); w.super || !errors.Is(err, unix.EACCES) {
+			return err
+		}
 	}
-	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	var now unix.Stat_t
-	if err = unix.Fstat(fd, &now); err == nil && (now.Ino != st.Ino || now.Mode != uint32(st.Mode)) {
-		err = unix.EAGAIN
-	}
-	if err == nil {
-		err = unix.Chmod(self(fd), mode|need)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return func() {
-		unix.Chmod(self(fd), mode)
-		unix.Close(fd)
-	}, nil
+	return w.t.With(context.Background(), dir, 0o700, full, all, visit)
 }
