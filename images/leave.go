@@ -37,7 +37,7 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 		return registry.Pushed{}, hint.With(fmt.Errorf("not a place in a registry: %s", ref), "name one as registry.example/team/app:1.0")
 	}
 	if im.o.Offline {
-		return registry.Pushed{}, fmt.Errorf("push %s: %w", ref, ErrOffline)
+		return registry.Pushed{}, fmt.Errorf("push %s: a push needs its registry, and nothing is sent offline", ref)
 	}
 	for i, l := range o.Layers { // package out knows repositories, not references
 		if r, err := ParseRef(l.From); err == nil && r.Kind == Registry {

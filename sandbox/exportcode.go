@@ -129,6 +129,9 @@ func (g gitAt) commit(ctx context.Context, rev string) (string, error) {
 		if ctx.Err() != nil {
 			return "", err
 		}
+		if _, err := g.output(ctx, "rev-parse", "--git-dir"); err != nil && ctx.Err() == nil {
+			return "", hint.With(fmt.Errorf("no git repository in %s or above", g.dir), "--with-code adds what git tracks at a commit")
+		}
 		return "", hint.With(fmt.Errorf("no commit %s in %s", rev, g.dir), "--with-code adds what git tracks at a commit: commit it first")
 	}
 	return strings.TrimSpace(string(b)), nil

@@ -30,6 +30,7 @@ type app struct {
 	told      sync.Map // notices that were given
 	code      int      // what the program inside ended with
 	isRun     bool
+	wrongHelp error // help was asked for about a command that does not exist
 }
 
 // open makes the Manager.

@@ -18,7 +18,7 @@ func newCommit(a *app) *cobra.Command {
 		Short: "Make an image of a kept sandbox: what it stands on and one layer of what was changed",
 		Long: `Makes an image called REF in the store. The changes are exactly one more layer: what was removed is
 removed, owners are those that programs asked for, caches and what belongs to this machine are left out. The
-sandbox must have ended, and stays. What should be made again from a lock belongs in the env file: freeze.` + "\n" + exitStatus,
+sandbox must have ended, and stays. What should be made again from a lock belongs in the env file.` + "\n" + exitStatus,
 		Example: `  sandbox run --name try apt-get install -y postgresql
   sandbox commit try team/postgres:1 && sandbox push team/postgres:1`,
 		Args:              cobra.ExactArgs(2),

@@ -76,7 +76,7 @@ layers of the base leave as they came, and one lock gives the same file on every
 func (a *app) outgoing(cmd *cobra.Command, args []string, dir string, po sandbox.ProjectOptions, o sandbox.ExportOptions) (*sandbox.Outgoing, error) {
 	if len(args) > 0 {
 		if o.Code != "" {
-			return nil, usage(cmd, errors.New("--with-code adds a project's code to its own environment, not to an image"))
+			return nil, usage(cmd, errors.New("--with-code adds a project's code to its own environment, not to an image; a commit is named as --with-code=COMMIT"))
 		}
 		m, err := a.open()
 		if err != nil {

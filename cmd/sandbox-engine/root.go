@@ -46,6 +46,9 @@ func Main(args []string, stdin, stdout, stderr *os.File) int {
 	defer stop()
 	a.stop = stop
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.wrongHelp
+	}
 	a.finish()
 	defer a.close()
 	return a.exit(ctx, err)
@@ -95,6 +98,18 @@ that environment, on any Linux machine, without root, without a daemon, without 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		a.isRun = a.isRun || cmd.Name() == "run" || cmd.Name() == "shell" // whose codes below 124 are the program's
 		return usage(cmd, err)
+	})
+	printHelp := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) { // --help comes before any look at what it is about
+		words := cmd.Flags().Args()
+		switch {
+		case len(words) > 0 && cmd == root:
+			a.wrongHelp = unknownCommand(root, words[0])
+		case len(words) > 0 && cmd.HasSubCommands():
+			a.wrongHelp = unknownBelow(cmd, words[0])
+		default:
+			printHelp(cmd, args)
+		}
 	})
 	f := root.PersistentFlags()
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress")

@@ -71,7 +71,7 @@ func (l *Launcher) Find(dir string, o ProjectOptions) (*Project, error) {
 			return nil, err
 		}
 		if d == "/" {
-			return nil, hint.With(ErrNoProject, "sandbox init writes one; sandbox run --image REF COMMAND needs none")
+			return nil, hint.With(ErrNoProject, "sandbox init writes one; run --image REF, export REF and push --image REF need none")
 		}
 	}
 }
