@@ -105,6 +105,11 @@ func fullName(s string) (string, error) {
 
 // Outgoing finds an image of the store by the name under which it was pulled, committed or imported.
 func (m *Manager) Outgoing(ctx context.Context, ref string) (*Outgoing, error) {
+	if found, err := m.called(ref); err != nil {
+		return nil, err
+	} else if len(found) > 0 {
+		ref = found[0].Ref
+	}
 	r, err := images.ParseRef(ref)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"github.com/4cc2e759/sandbox/gpu"
 	"github.com/4cc2e759/sandbox/gpu/compat"
 	"github.com/4cc2e759/sandbox/images"
-	"github.com/4cc2e759/sandbox/sandbox/build"
 	"github.com/4cc2e759/sandbox/sandbox/launch"
 )
 
@@ -139,15 +138,11 @@ func (m *Manager) CheckImageGPU(ctx context.Context, ref string) (*GPUCheck, err
 
 // needOfImage is what an image's configuration asks for.
 func (m *Manager) needOfImage(ctx context.Context, ref string) (compat.Need, error) {
-	r, err := images.ParseRef(ref)
-	if err != nil {
-		return compat.Need{}, err
-	}
 	im, err := m.imagesWith("", func(o *images.Options) { o.Stale = true })
 	if err != nil {
 		return compat.Need{}, err
 	}
-	img, err := im.Resolve(ctx, r, build.Platform())
+	img, err := m.resolve(ctx, im, ref)
 	if err != nil {
 		return compat.Need{}, err
 	}

@@ -37,15 +37,11 @@ func (m *Manager) Pull(ctx context.Context, ref string) (*images.Image, error) {
 
 // pull, with stale, goes on with what is in the store where the registry cannot be reached.
 func (m *Manager) pull(ctx context.Context, ref string, stale bool) (*images.Image, []store.Layer, error) {
-	r, err := images.ParseRef(ref)
-	if err != nil {
-		return nil, nil, err
-	}
 	im, err := m.imagesWith("", func(o *images.Options) { o.Stale = stale })
 	if err != nil {
 		return nil, nil, err
 	}
-	img, err := im.Resolve(ctx, r, build.Platform())
+	img, err := m.resolve(ctx, im, ref)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,6 +71,9 @@ func (m *Manager) pullAndRun(ctx context.Context, ref, network string, o RunOpti
 	img, layers, err := m.pull(ctx, ref, true)
 	if err != nil {
 		return start.Exit{}, err
+	}
+	if hex, _ := digits(ref); hex != "" {
+		ref = img.Ref
 	}
 	st, err := m.Store()
 	if err != nil {
@@ -200,6 +199,17 @@ func (m *Manager) Images() ([]store.ImageRecord, error) {
 
 // RemoveImage forgets an image's name. What a store of the chain calls so is not ours to forget.
 func (m *Manager) RemoveImage(ref string) error {
+	found, err := m.called(ref)
+	if err != nil {
+		return err
+	}
+	switch len(found) {
+	case 0:
+	case 1:
+		ref = found[0].Ref
+	default:
+		return fmt.Errorf("%s has %d names; which is to be forgotten? %s", ref, len(found), joined(found))
+	}
 	r, err := images.ParseRef(ref)
 	if err != nil {
 		return err

@@ -28,15 +28,11 @@ func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image,
 // Inspect finds out what a reference stands for: in the store, in a file or in a registry. No layer is
 // fetched.
 func (m *Manager) Inspect(ctx context.Context, ref string) (*images.Image, error) {
-	r, err := images.ParseRef(ref)
-	if err != nil {
-		return nil, err
-	}
 	im, err := m.images("")
 	if err != nil {
 		return nil, err
 	}
-	return im.Resolve(ctx, r, build.Platform())
+	return m.resolve(ctx, im, ref)
 }
 
 // keepMade keeps the blobs of an image that was made here: no registry has them, and compressed anew they would

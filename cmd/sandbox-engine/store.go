@@ -48,7 +48,7 @@ func newImages(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "images",
 		Short:   "List the images in the store",
-		Long:    "Lists the images that were pulled by name." + "\n" + exitStatus,
+		Long:    "Lists the images that were pulled by name, committed or imported. Of a digest the first six digits or more stand for\nthe image: in run --image, inspect, export, push --image and rmi." + "\n" + exitStatus,
 		Example: "  sandbox images",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
