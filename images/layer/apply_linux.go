@@ -28,7 +28,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Info, 
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &applier{ctx: ctx, o: o}
-	a.rec = &recorder{r: bufio.NewReaderSize(ctxReader{ctx, r}, 256<<10), max: o.Limits.Bytes, limit: o.Limits.Bytes, on: true}
+	a.rec = &recorder{r: bufio.NewReaderSize(ctxReader{ctx, r}, 256<<10), max: o.Limits.Bytes, limit: o.Limits.Bytes, on: true, passed: a.progress}
 	var z *zstdFile
 	if !o.NoSide {
 		var err error
@@ -100,9 +100,6 @@ func (a *applier) read() error {
 		if err := a.entry(tr, h); err != nil {
 			return fmt.Errorf("entry %q: %w", shown(h.Name), err)
 		}
-		if err := a.progress(); err != nil {
-			return err
-		}
 	}
 }
 
@@ -118,12 +115,10 @@ func (a *applier) drain() error {
 		if err != nil {
 			return fmt.Errorf("read the layer: %w", err)
 		}
-		if err := a.progress(); err != nil {
-			return err
-		}
 	}
 }
 
+// progress is told of all that passes, whatever it is: what stands between entries has no end of its own.
 func (a *applier) progress() error {
 	if a.rec.bytes-a.told < 1<<20 {
 		return nil
@@ -228,9 +223,6 @@ func (a *applier) file(tr *tar.Reader, e *entry, sparse bool) error {
 		}
 		if left == 0 {
 			break
-		}
-		if err := a.progress(); err != nil {
-			return err
 		}
 	}
 	if kept {
