@@ -36,6 +36,9 @@ type extractor struct {
 	closing  []int // forgotten parents, one of which the current entry may still need
 	limits   Limits
 
+	entries int // that were begun
+	detours int // components of links that were followed for them
+
 	pending   folders // until the end, or until they are too many
 	flushFrom int64   // bytes of pending
 	flushAt   int64
@@ -153,6 +156,7 @@ func (x *extractor) do(o *op) error {
 		return x.write(o)
 	}
 	x.closeForgotten()
+	x.entries++
 	e := &o.entry
 	if len(x.pending.m) == 0 { // as long as the root has no entry of its own
 		x.pending.set("", dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec})
