@@ -41,7 +41,7 @@
 // not grow with the number of files, folders or owners: folders get their modes and times early when there
 // are many (32 MiB of names), owners go to the index as they come. What has to be remembered to the end counts
 // against Limits.Memory: folders whose mode keeps their owner out, files that a later entry of the layer
-// replaces, files that lie behind a symbolic link of the layer, and, for [InheritLayer], folders without an
+// replaces, whiteouts in whose place the layer has something of its own, files that lie behind a symbolic link of the layer, and, for [InheritLayer], folders without an
 // entry. Links of the layer are followed as far as the kernel would, and no further than so many components:
 // beyond it is "too many levels of symbolic links". On the disk a layer takes at most Limits.Bytes; runs of zeros take nothing.
 package layer

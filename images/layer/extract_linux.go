@@ -45,7 +45,8 @@ type extractor struct {
 	flushed   bool // some are finished already
 	finishing bool
 
-	hides marks
+	hides  marks
+	hidden hiddenNames
 
 	out   openFile
 	files int // number of the last F record that was done

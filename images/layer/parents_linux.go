@@ -193,7 +193,9 @@ func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *e
 	}
 	x.pending.set(path, dirAttrs{mode: 0o755, inherit: !opaque, sec: cause.sec, nsec: cause.nsec})
 	if opaque {
-		return setOpaque(dir, name)
+		if err := setOpaque(dir, name); err != nil {
+			return err
+		}
 	}
-	return nil
+	return x.hideAgain(dir, name, path)
 }

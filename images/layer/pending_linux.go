@@ -51,7 +51,12 @@ func (x *extractor) within() error {
 		// What stays does not shrink by another try soon.
 		x.flushAt = max(x.flushFrom, 2*x.pending.size)
 	}
-	if x.pending.size+x.moved.size > x.limits.Memory {
+	return x.full()
+}
+
+// full is a *LimitError if there is more to remember than may be.
+func (x *extractor) full() error {
+	if x.pending.size+x.moved.size+x.hidden.size > x.limits.Memory {
 		return &LimitError{What: "layer", Key: "memory", Limit: x.limits.Memory}
 	}
 	return nil
