@@ -47,6 +47,7 @@ type extractor struct {
 
 	hides  marks
 	hidden hiddenNames
+	union  unionFolders
 
 	out   openFile
 	files int // number of the last F record that was done

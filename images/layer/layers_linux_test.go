@@ -66,6 +66,8 @@ func layersCases() []layersCase {
 		{name: "T-45 whiteout of the directory", layers: [][]ent{lower, ents(file("d/.wh..", ""))}, err: "whiteout"},
 		{name: "T-45 whiteout of the parent", layers: [][]ent{lower, ents(file("d/.wh...", ""))}, err: "whiteout"},
 		{name: "T-45 bookkeeping of aufs", layers: [][]ent{ents(dir(".wh..wh.plnk/", 0o700), file(".wh..wh.aufs", "x"), file("y", ""))}, want: "y=f 0644 "},
+		{name: "T-45 a directory of a whiteout's name", layers: [][]ent{ents(file("a/.wh.dir/file", ""))}, err: "begins with .wh."},
+		{name: "T-45 a directory of a whiteout's name, behind a link", layers: [][]ent{ents(symlink("l", ".wh.dir"), file("l/file", ""))}, err: "begins with .wh."},
 		{name: "T-46 directory over directory", layers: [][]ent{lower, ents(dir("d/", 0o711))},
 			want: "d/a=f 0644 low a|d/b=f 0644 low b|d=d 0711|f=f 0644 low f|l=l d"},
 		{name: "T-47 file over directory", layers: [][]ent{lower, ents(file("d", "now a file"))}, want: "d=f 0644 now a file|f=f 0644 low f|l=l d"},

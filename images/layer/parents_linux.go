@@ -184,6 +184,12 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 }
 
 func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *entry) error {
+	if strings.HasPrefix(name, whPrefix) {
+		if !strings.HasPrefix(name, whUnion) {
+			return errors.New("no folder of a layer can have a name that begins with .wh.")
+		}
+		x.union.add(path)
+	}
 	above, _ := split(path)
 	if err := x.recall(above, dir); err != nil {
 		return err
