@@ -88,7 +88,7 @@ func (a *applier) read() error {
 			return a.drain()
 		}
 		if err != nil {
-			return fmt.Errorf("read the layer: %w", noEOF(err))
+			return reading(noEOF(err))
 		}
 		a.rec.on = false
 		if h.Typeflag == tar.TypeXGlobalHeader {
@@ -113,9 +113,18 @@ func (a *applier) drain() error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the layer: %w", err)
+			return reading(err)
 		}
 	}
+}
+
+// reading says what was done; a limit says it itself.
+func reading(err error) error {
+	var le *LimitError
+	if errors.As(err, &le) {
+		return le
+	}
+	return fmt.Errorf("read the layer: %w", err)
 }
 
 // progress is told of all that passes, whatever it is: what stands between entries has no end of its own.
