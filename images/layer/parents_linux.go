@@ -186,7 +186,7 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *entry) error {
 	if strings.HasPrefix(name, whPrefix) {
 		if !strings.HasPrefix(name, whUnion) {
-			return errors.New("no folder of a layer can have a name that begins with .wh.")
+			return errors.New("a name that begins with .wh. cannot be that of a folder")
 		}
 		x.union.add(path)
 	}
