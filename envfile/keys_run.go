@@ -169,7 +169,7 @@ func userKeys() []keyDef {
 		{path: "layers.entries", typ: typeInt, def: "8388608", doc: "files, folders and links"},
 		{path: "layers.size", typ: typeSize, def: `"512GiB"`, doc: "unpacked, holes of sparse files included"},
 		{path: "layers.ratio", typ: typeInt, def: "250", doc: "unpacked bytes for each packed one, from the first GiB on; a gzip of nothing has 1032"},
-		{path: "layers.memory", typ: typeSize, def: `"128MiB"`, doc: "what has to be remembered while it is unpacked: folders that are closed to their owner, files that a later entry replaces or that lie behind a link, folders without an entry of their own"},
+		{path: "layers.memory", typ: typeSize, def: `"128MiB"`, doc: "what has to be remembered while it is unpacked: folders that are closed to their owner, files that a later entry replaces or that lie behind a link, whiteouts in whose place the layer has something of its own, folders without an entry of their own; and the names in a file that is imported"},
 		{path: "gc", typ: typeTable, doc: "what sandbox gc keeps"},
 		{path: "gc.max-size", typ: typeSize, doc: "how large the store may be"},
 		{path: "gc.older-than", typ: typeDuration, doc: "how long unused things stay"},

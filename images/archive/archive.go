@@ -35,7 +35,7 @@ type Archive interface {
 // Options of [Open].
 type Options struct {
 	Store  *store.Store // for temporary files
-	Limits layer.Limits // of a file that is compressed as a whole
+	Limits layer.Limits // of a file that is compressed as a whole; Memory is for the names in any
 	Report progress.Report
 }
 

@@ -3,11 +3,16 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/registrytest"
@@ -57,4 +62,70 @@ func FuzzArchive(f *testing.F) {
 			a.Close()
 		}
 	})
+}
+
+// T-86: what the names in an archive take counts, those that links lead to as well.
+func TestNamesCountAgainstMemory(t *testing.T) {
+	st, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("n", 4000)
+	for name, kind := range map[string]byte{"files": tar.TypeReg, "symbolic links": tar.TypeSymlink, "hard links": tar.TypeLink} {
+		var buf bytes.Buffer
+		w := tar.NewWriter(&buf)
+		for i := range 300 {
+			h := &tar.Header{Typeflag: kind, Name: fmt.Sprintf("%d/%s", i, long), Format: tar.FormatGNU}
+			if kind != tar.TypeReg {
+				h.Linkname = long
+			}
+			if err := w.WriteHeader(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Close()
+		path := filepath.Join(t.TempDir(), "x.tar")
+		if err := os.WriteFile(path, buf.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, memory := range []int64{1 << 20, 8 << 20} {
+			a, err := Open(t.Context(), "docker-archive", path, "", Options{Store: st, Limits: layer.Limits{Memory: memory}})
+			if a != nil {
+				a.Close()
+			}
+			var le *layer.LimitError
+			if refused := errors.As(err, &le) && le.Key == "memory"; refused != (memory < 2<<20) || err != nil && !refused {
+				t.Errorf("%s in %d bytes: %v", name, memory, err)
+			}
+		}
+	}
+}
+
+// endsSoon is a context that ends after it was asked a few times.
+type endsSoon struct {
+	context.Context
+	left int
+}
+
+func (c *endsSoon) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// T-33: the headers that come before an entry end with the context, too.
+func TestHeadersWithoutEntryEndWithContext(t *testing.T) {
+	var one bytes.Buffer
+	if err := tar.NewWriter(&one).WriteHeader(&tar.Header{Name: strings.Repeat("n", 300), Format: tar.FormatGNU}); err != nil {
+		t.Fatal(err)
+	}
+	name := one.Bytes()[:1024] // the long name alone, without the entry
+	path := filepath.Join(t.TempDir(), "x.tar")
+	if err := os.WriteFile(path, append(bytes.Repeat(name, 50), bytes.Repeat([]byte("x"), 1024)...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(&endsSoon{t.Context(), 10}, "docker-archive", path, "", Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"github.com/4cc2e759/sandbox/images/layer"
 )
 
 // Neither wait for the other end of a FIFO nor follow a link.
@@ -70,6 +72,7 @@ type tarEntry struct {
 const (
 	maxEntries = 100_000
 	maxName    = 4096 // bytes of a name in an archive
+	entryCost  = 160  // bytes that an entry takes beyond its names, about
 )
 
 func openTar(ctx context.Context, name string, o Options) (files, error) {
@@ -86,7 +89,7 @@ func openTar(ctx context.Context, name string, o Options) (files, error) {
 		err = t.inflate(ctx, o)
 	}
 	if err == nil {
-		err = t.index(ctx)
+		err = t.index(ctx, o.Limits.WithDefaults().Memory)
 	}
 	if err != nil {
 		t.Close()
@@ -95,15 +98,22 @@ func openTar(ctx context.Context, name string, o Options) (files, error) {
 	return t, nil
 }
 
-func (t *tarFile) index(ctx context.Context) error {
-	tr := tar.NewReader(t.f)
-	for {
+// index reads the headers. More than memory, in bytes, for what they say is a *[layer.LimitError].
+func (t *tarFile) index(ctx context.Context, memory int64) error {
+	tr := tar.NewReader(struct {
+		ctxReader // headers without an entry have no end of their own
+		io.Seeker
+	}{ctxReader{ctx, t.f}, t.f})
+	for left := memory; ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		h, err := tr.Next()
 		if err == io.EOF {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		if err != nil {
 			return fmt.Errorf("not a tar file, or a damaged one: %w", err)
@@ -127,6 +137,9 @@ func (t *tarFile) index(ctx context.Context) error {
 			t.entries[name] = tarEntry{link: cleanName(path.Join(path.Dir(name), h.Linkname))}
 		case tar.TypeLink:
 			t.entries[name] = tarEntry{link: cleanName(h.Linkname)}
+		}
+		if left -= int64(len(name)+len(t.entries[name].link)) + entryCost; left < 0 {
+			return &layer.LimitError{What: "archive", Key: "memory", Limit: memory}
 		}
 	}
 }

@@ -28,7 +28,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Info, 
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &applier{ctx: ctx, o: o}
-	a.rec = &recorder{r: bufio.NewReaderSize(ctxReader{ctx, r}, 256<<10), max: o.Limits.Bytes, limit: o.Limits.Bytes, on: true}
+	a.rec = &recorder{r: bufio.NewReaderSize(ctxReader{ctx, r}, 256<<10), max: o.Limits.Bytes, limit: o.Limits.Bytes, on: true, passed: a.progress}
 	var z *zstdFile
 	if !o.NoSide {
 		var err error
@@ -88,7 +88,7 @@ func (a *applier) read() error {
 			return a.drain()
 		}
 		if err != nil {
-			return fmt.Errorf("read the layer: %w", noEOF(err))
+			return reading(noEOF(err))
 		}
 		a.rec.on = false
 		if h.Typeflag == tar.TypeXGlobalHeader {
@@ -99,9 +99,6 @@ func (a *applier) read() error {
 		}
 		if err := a.entry(tr, h); err != nil {
 			return fmt.Errorf("entry %q: %w", shown(h.Name), err)
-		}
-		if err := a.progress(); err != nil {
-			return err
 		}
 	}
 }
@@ -116,14 +113,21 @@ func (a *applier) drain() error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the layer: %w", err)
-		}
-		if err := a.progress(); err != nil {
-			return err
+			return reading(err)
 		}
 	}
 }
 
+// reading says what was done; a limit says it itself.
+func reading(err error) error {
+	var le *LimitError
+	if errors.As(err, &le) {
+		return le
+	}
+	return fmt.Errorf("read the layer: %w", err)
+}
+
+// progress is told of all that passes, whatever it is: what stands between entries has no end of its own.
 func (a *applier) progress() error {
 	if a.rec.bytes-a.told < 1<<20 {
 		return nil
@@ -228,9 +232,6 @@ func (a *applier) file(tr *tar.Reader, e *entry, sparse bool) error {
 		}
 		if left == 0 {
 			break
-		}
-		if err := a.progress(); err != nil {
-			return err
 		}
 	}
 	if kept {

@@ -82,6 +82,43 @@ func TestCheckNamesDamage(t *testing.T) {
 	}
 }
 
+// T-45: what AUFS kept for itself is in no tree, hard links to it hold, and the tar comes back; the layer is as it should be.
+func TestFoldersOfAUFS(t *testing.T) {
+	for name, c := range map[string]struct {
+		es   []ent
+		want string
+	}{
+		"hard links": {ents(dir("./", 0o755), dir(".wh..wh.plnk/", 0o700), file(".wh..wh.plnk/12.34", "both"), file(".wh..wh.plnk/12.35", "none"), dir("bin/", 0o755), hardlink("bin/a", ".wh..wh.plnk/12.34"), hardlink("bin/b", ".wh..wh.plnk/12.34")),
+			"bin=d 0755|bin/a=f 0644 both|bin/b=f 0644 both"},
+		"orphans, with all kinds": {ents(file("x", "x"), dir(".wh..wh.orph/d/", 0), file(".wh..wh.orph/d/f", "f"), file(".wh..wh.orph/.wh.gone", ""), opq(".wh..wh.orph/d/"), symlink(".wh..wh.orph/l", "../x"), fifo(".wh..wh.orph/p")), "x=f 0644 x"},
+		"below a closed folder":   {ents(dir("c/", 0o500), file("c/.wh..wh.plnk/1.2", "one"), file("c/.wh..wh.plnk/.wh..wh.x/1.2", "two"), file("c/f", "f")), "c=d 0500|c/f=f 0644 f"},
+		"in what is replaced":     {ents(file("r/.wh..wh.plnk/1.2", "one"), file("s/.wh..wh.plnk/1.2", "two"), file("r", "r"), symlink("s", "t"), dir("t/", 0o755)), "r=f 0644 r|s=l t|t=d 0755"},
+		"behind a link":           {ents(symlink("l", ".wh..wh.plnk"), file("l/1.2", "one"), hardlink("h", "l/1.2")), "l=l .wh..wh.plnk|h=f 0644 one"},
+	} {
+		for _, flushAt := range []int64{0, 1} {
+			b := makeTar(t, c.es...)
+			d := newLayer(t)
+			give(t, d)
+			if _, err := Apply(context.Background(), bytes.NewReader(b), d, ApplyOptions{flushAt: flushAt}); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			view, err := describe(d + "/fs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, name, view, c.want)
+			same(t, d, b)
+			if m := stat(t, d+"/fs").Mtim.Sec; m != 1_700_000_000 {
+				t.Errorf("%s: the root is of %d", name, m)
+			}
+			if err := Check(temps(t))(context.Background(), store.Layer{Name: store.DigestOf(b).Hex(), Dir: d, FS: d + "/fs"}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // T-18: every single byte of the side data counts.
 func TestCheckSeesEachByteOfTheSide(t *testing.T) {
 	b := everyKind(t)

@@ -15,9 +15,9 @@ import (
 type was int
 
 const (
-	wasOther was = iota
-	wasDir       // and still is: the new entry is one too
-	wasWhiteout
+	wasOther  was = iota
+	wasDir        // and still is: the new entry is one too
+	wasHidden     // the new entry is a directory, of a name that the layer hides
 )
 
 // displace makes room for e under base: the later of two entries wins. Contents that the tar cannot be
@@ -49,7 +49,10 @@ func (x *extractor) displace(p place, base string, e *entry) (was, error) {
 		x.forgetDirs()
 	}
 	if kind == unix.S_IFCHR {
-		return wasWhiteout, nil
+		x.hidden.add(p.real, base)
+	}
+	if e.kind == tar.TypeDir && x.hidden.take(p.real, base) {
+		return wasHidden, nil
 	}
 	return wasOther, nil
 }
@@ -132,7 +135,10 @@ func (x *extractor) displaceFiles(root int, path, real string) (sub string, done
 	defer f.Close()
 	names, err := f.Readdirnames(256)
 	if err == io.EOF {
-		return "", true, nil
+		if v, err := getXattr(d, opaqueXattr); err == nil && string(v) == "y" {
+			x.hidden.add(split(strings.TrimSuffix(real+"/"+path, "/")))
+		}
+		return "", true, x.full()
 	}
 	if err != nil {
 		return "", false, err
@@ -149,9 +155,12 @@ func (x *extractor) displaceFiles(root int, path, real string) (sub string, done
 		if x.owners != nil {
 			x.owners.forget(real + "/" + below)
 		}
+		if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+			x.hidden.add(split(real + "/" + below))
+		}
 		if err := x.displaceFile(d, n, real+"/"+below, &st); err != nil {
 			return "", false, err
 		}
 	}
-	return "", false, nil
+	return "", false, x.full()
 }

@@ -33,6 +33,8 @@
 //   - Names that lead above the root are errors; absolute names, "./" and "//" are cleaned.
 //   - Device nodes become empty files and are noted. Capabilities and attributes other than user.* are
 //     noted, never set: inside a user namespace they mean nothing, outside they would mean too much.
+//   - Folders in which AUFS kept what is its own, .wh..wh.*, are left out; hard links may lead to files in them.
+//     No other folder can have a name that begins with .wh.
 //   - user.overlay.*, trusted.overlay.* and user.sandbox.* of the tar are dropped.
 //
 // # Bounds
@@ -41,6 +43,8 @@
 // not grow with the number of files, folders or owners: folders get their modes and times early when there
 // are many (32 MiB of names), owners go to the index as they come. What has to be remembered to the end counts
 // against Limits.Memory: folders whose mode keeps their owner out, files that a later entry of the layer
-// replaces, files that lie behind a symbolic link of the layer, and, for [InheritLayer], folders without an
-// entry. On the disk a layer takes at most Limits.Bytes; runs of zeros take nothing.
+// replaces, whiteouts in whose place the layer has something of its own, files that lie behind a symbolic link
+// of the layer, and, for [InheritLayer], folders without an entry. On the disk a layer takes at most
+// Limits.Bytes; runs of zeros take nothing. Links of the layer are followed as far as the kernel would, and no
+// further than some thousand components: beyond is "too many levels of symbolic links".
 package layer

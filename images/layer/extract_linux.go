@@ -36,13 +36,18 @@ type extractor struct {
 	closing  []int // forgotten parents, one of which the current entry may still need
 	limits   Limits
 
+	entries int // that were begun
+	detours int // components of links that were followed for them
+
 	pending   folders // until the end, or until they are too many
 	flushFrom int64   // bytes of pending
 	flushAt   int64
 	flushed   bool // some are finished already
 	finishing bool
 
-	hides marks
+	hides  marks
+	hidden hiddenNames
+	union  unionFolders
 
 	out   openFile
 	files int // number of the last F record that was done
@@ -153,6 +158,7 @@ func (x *extractor) do(o *op) error {
 		return x.write(o)
 	}
 	x.closeForgotten()
+	x.entries++
 	e := &o.entry
 	if len(x.pending.m) == 0 { // as long as the root has no entry of its own
 		x.pending.set("", dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec})

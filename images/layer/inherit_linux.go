@@ -141,8 +141,8 @@ func (in *inheritance) find(path string) (hit, bool) {
 		return h, err == nil
 	}
 	if in.above.layers == nil || in.abovePath != above {
-		real, h, err := in.stack.resolve("stat", above, false)
-		if err != nil || real != above || !h.info.IsDir() {
+		h, err := in.stack.folder(above)
+		if err != nil {
 			return hit{}, false
 		}
 		in.abovePath, in.above = above, h

@@ -91,6 +91,47 @@ func TestRatio(t *testing.T) {
 	}
 }
 
+// T-86: headers that belong to no entry count as well, however many come before the next one.
+func TestRatioOfHeadersAlone(t *testing.T) {
+	for kind, records := range map[byte]string{
+		'g': record("comment", strings.Repeat("c", 1<<20-64)),
+		'x': record("comment", strings.Repeat("c", 1<<20-64)),
+		'L': strings.Repeat("n", 1<<20-64),
+	} {
+		one := paxRaw(t, kind, records)
+		one = one[:len(one)-len(makeTar(t, file("f", "x")))]
+		r := &counting{r: io.LimitReader(&endless{b: one}, 1280<<20)}
+		_, err := Apply(context.Background(), r, newLayer(t), ApplyOptions{NoSide: true, Packed: func() int64 { return r.n / 1000 }})
+		var le *LimitError
+		if !errors.As(err, &le) || le.Key != "ratio" {
+			t.Errorf("headers of type %q without end: %v", kind, err)
+		}
+	}
+}
+
+// endless repeats b.
+type endless struct {
+	b   []byte
+	pos int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.b[e.pos:])
+	e.pos = (e.pos + n) % len(e.b)
+	return n, nil
+}
+
+type counting struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -8,6 +8,7 @@ import (
 const (
 	whPrefix = ".wh."
 	whOpaque = ".wh..wh..opq"
+	whUnion  = ".wh..wh." // what an old union file system, AUFS, keeps for itself
 )
 
 // cleanName makes a name of a tar relative to the root: "" is the root itself.

@@ -73,7 +73,19 @@ func (x *extractor) openParent(name string, cause *entry) (place, error) {
 	return x.walk(name, cause) // there are links, or parts are missing
 }
 
-const maxLinks = 40
+// What one look-up may take. Links are as many as the kernel follows. It bounds no components, but ".." in the
+// targets of so few links can make a hundred thousand; a name alone has 2048 at most.
+const (
+	maxLinks      = 40
+	maxComponents = 4096
+)
+
+// What the look-ups of a layer may take beyond the names themselves, in components of the links' targets: some in
+// all, and so many for each entry.
+const (
+	detours      = 1 << 16
+	entryDetours = 64
+)
 
 // walk opens name component by component. A link starts over with its target; ".." of a target never
 // leaves the root. What is missing is made, or with cause nil is unix.ENOENT.
@@ -86,15 +98,21 @@ func (x *extractor) walk(name string, cause *entry) (place, error) {
 	}
 	defer func() { unix.Close(cur) }()
 	enter := func(fd int) { unix.Close(cur); cur = fd }
-	for links := 0; len(todo) > 0; {
+	for links, n := 0, 0; len(todo) > 0; n++ {
+		if n > maxComponents {
+			return place{}, fmt.Errorf("parent %q: %w", shown(name), unix.ELOOP)
+		}
+		if err := x.ctx.Err(); err != nil {
+			return place{}, err
+		}
 		c := todo[0]
 		todo = todo[1:]
-		if c == "" || c == "." {
+		if c == "" || c == "." || c == ".." && len(real) == 0 {
 			continue
 		}
-		if c == ".." {
-			real = real[:max(len(real)-1, 0)]
-			fd, err := x.openReal(real)
+		if c == ".." { // of a folder that was entered by its own name: nobody else moves it
+			real = real[:len(real)-1]
+			fd, err := unix.Openat(cur, "..", openDirFlags, 0)
 			if err != nil {
 				return place{}, err
 			}
@@ -107,7 +125,8 @@ func (x *extractor) walk(name string, cause *entry) (place, error) {
 			return place{}, fmt.Errorf("parent %q: %w", path, err)
 		}
 		if target != "" {
-			if links++; links > maxLinks {
+			x.detours += strings.Count(target, "/") + 1
+			if links++; links > maxLinks || x.detours > detours+entryDetours*x.entries {
 				return place{}, fmt.Errorf("parent %q: %w", path, unix.ELOOP)
 			}
 			todo = append(strings.Split(target, "/"), todo...)
@@ -131,14 +150,6 @@ func (x *extractor) walk(name string, cause *entry) (place, error) {
 	fd, err := dup(cur)
 	path := strings.Join(real, "/")
 	return place{fd: fd, real: path, plain: path == name}, err
-}
-
-// openReal opens a path that was found to have no links.
-func (x *extractor) openReal(real []string) (int, error) {
-	if len(real) == 0 {
-		return dup(x.root)
-	}
-	return openBeneath(x.root, strings.Join(real, "/"), openDirFlags)
 }
 
 // step looks at one component: a link's target, or "" for a folder, which is made if it is missing.
@@ -173,6 +184,12 @@ func (x *extractor) step(dir int, name, path string, cause *entry) (target strin
 }
 
 func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *entry) error {
+	if strings.HasPrefix(name, whPrefix) {
+		if !strings.HasPrefix(name, whUnion) {
+			return errors.New("a name that begins with .wh. cannot be that of a folder")
+		}
+		x.union.add(path)
+	}
 	above, _ := split(path)
 	if err := x.recall(above, dir); err != nil {
 		return err
@@ -182,7 +199,9 @@ func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *e
 	}
 	x.pending.set(path, dirAttrs{mode: 0o755, inherit: !opaque, sec: cause.sec, nsec: cause.nsec})
 	if opaque {
-		return setOpaque(dir, name)
+		if err := setOpaque(dir, name); err != nil {
+			return err
+		}
 	}
-	return nil
+	return x.hideAgain(dir, name, path)
 }

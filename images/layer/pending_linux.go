@@ -51,7 +51,12 @@ func (x *extractor) within() error {
 		// What stays does not shrink by another try soon.
 		x.flushAt = max(x.flushFrom, 2*x.pending.size)
 	}
-	if x.pending.size+x.moved.size > x.limits.Memory {
+	return x.full()
+}
+
+// full is a *LimitError if there is more to remember than may be.
+func (x *extractor) full() error {
+	if x.pending.size+x.moved.size+x.hidden.size+x.union.size > x.limits.Memory {
 		return &LimitError{What: "layer", Key: "memory", Limit: x.limits.Memory}
 	}
 	return nil
@@ -103,6 +108,9 @@ func (x *extractor) inheritsNot(real string) {
 // finish gives the folders their attributes, the inner ones first, since a folder without permissions
 // hides what is in it.
 func (x *extractor) finish() error {
+	if err := x.dropUnion(); err != nil {
+		return err
+	}
 	if len(x.pending.m) == 0 {
 		x.pending.set("", dirAttrs{mode: 0o755, inherit: true})
 	}

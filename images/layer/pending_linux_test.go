@@ -174,7 +174,7 @@ func everything(dir string, info Info) (string, error) {
 
 // T-86: what a layer makes us remember has an end, which is said with its key.
 func TestMemoryLimit(t *testing.T) {
-	var closed, replaced, linked, open, implicit []ent
+	var closed, replaced, linked, open, implicit, hidden, inside []ent
 	linked = append(linked, dir("real/", 0o755), symlink("l", "real"))
 	for i := range 1000 {
 		closed = append(closed, dir(fmt.Sprintf("closed%d/", i), 0o500))
@@ -182,11 +182,14 @@ func TestMemoryLimit(t *testing.T) {
 		replaced = append(replaced, file("f", fmt.Sprint(i)))
 		linked = append(linked, file(fmt.Sprintf("l/%d", i), "x"))
 		implicit = append(implicit, file(fmt.Sprintf("d%d/f", i), "x"))
+		hidden = append(hidden, file(fmt.Sprintf("f%d", i), ""), file(fmt.Sprintf(".wh.f%d", i), ""))
+		inside = append(inside, file(fmt.Sprintf("d/.wh.f%d", i), ""))
 	}
+	inside = append(inside, file("d", ""))
 	for name, c := range map[string]struct {
 		es      []ent
 		refused bool
-	}{"closed folders": {closed, true}, "replaced files": {replaced, true}, "files behind a link": {linked, true}, "folders": {open, false}, "folders without entries": {implicit, false}} {
+	}{"closed folders": {closed, true}, "replaced files": {replaced, true}, "files behind a link": {linked, true}, "whiteouts of its own files": {hidden, true}, "whiteouts in a folder that is replaced": {inside, true}, "folders": {open, false}, "folders without entries": {implicit, false}} {
 		for _, limit := range []int64{32 << 10, 1 << 20} {
 			_, err := Apply(context.Background(), bytes.NewReader(makeTar(t, c.es...)), newLayer(t), ApplyOptions{Limits: Limits{Memory: limit}, flushAt: 4 << 10})
 			var le *LimitError

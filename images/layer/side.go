@@ -33,6 +33,8 @@ type recorder struct {
 	bytes int64       // all that passed
 	max   int64       // of them
 	limit int64       // what max was at first
+
+	passed func() error // is asked after each read whether to go on
 }
 
 func (r *recorder) Read(p []byte) (int, error) {
@@ -40,6 +42,9 @@ func (r *recorder) Read(p []byte) (int, error) {
 	r.bytes += int64(n)
 	if r.bytes > r.max {
 		return n, &LimitError{What: "layer", Key: "size", Limit: r.limit}
+	}
+	if perr := r.passed(); perr != nil {
+		return n, perr
 	}
 	if r.on && r.side != nil {
 		if werr := r.side.raw(p[:n]); werr != nil {

@@ -77,7 +77,7 @@ func (x *extractor) makeDir(p place, base, real string, e *entry) error {
 		if was == wasDir {
 			return x.setDir(p, base, real, e)
 		}
-		opaque = was == wasWhiteout
+		opaque = was == wasHidden
 		err = unix.Mkdirat(p.fd, base, e.mode&0o777|0o700)
 	}
 	if err != nil {
@@ -87,6 +87,9 @@ func (x *extractor) makeDir(p place, base, real string, e *entry) error {
 		if err := setOpaque(p.fd, base); err != nil {
 			return x.fail(e.name, "mark as opaque", err)
 		}
+	}
+	if err := x.hideAgain(p.fd, base, real); err != nil {
+		return x.fail(e.name, "make a whiteout", err)
 	}
 	return x.setDir(p, base, real, e)
 }

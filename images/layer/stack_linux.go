@@ -170,6 +170,13 @@ func (s *Stack) openAt(root int, real string, flags int) (int, error) {
 	return openBeneath(root, real, flags)
 }
 
+// maxWork bounds a look-up in many layers, each of which is asked for each component by its whole path: it is
+// counted in components that the kernel looks at, of which a call takes the time of callWork.
+const (
+	maxWork  = 8 << 20
+	callWork = 64
+)
+
 // resolve follows path. On fs.ErrNotExist real is where it would be.
 func (s *Stack) resolve(op, path string, follow bool) (real string, h hit, err error) {
 	fail := func(err error) (string, hit, error) { return real, hit{}, &fs.PathError{Op: op, Path: path, Err: err} }
@@ -177,10 +184,16 @@ func (s *Stack) resolve(op, path string, follow bool) (real string, h hit, err e
 		return fail(unix.ENAMETOOLONG)
 	}
 	todo := strings.Split(path, "/")
-	if h, err = s.top(); err != nil {
+	top, err := s.top()
+	if err != nil {
 		return fail(err)
 	}
-	for links := 0; len(todo) > 0; {
+	h = top
+	var above []hit // the folders that lead to h
+	for links, n, work := 0, 0, 0; len(todo) > 0; n++ {
+		if n > maxComponents || work > maxWork {
+			return fail(unix.ELOOP)
+		}
 		c := todo[0]
 		todo = todo[1:]
 		switch c {
@@ -188,14 +201,15 @@ func (s *Stack) resolve(op, path string, follow bool) (real string, h hit, err e
 			continue
 		case "..":
 			real, _ = split(real)
-			if h, err = s.dir(real); err != nil {
-				return fail(err)
+			if d := len(above); d > 0 {
+				h, above = above[d-1], above[:d-1]
 			}
 			continue
 		}
 		if !h.info.IsDir() {
 			return fail(unix.ENOTDIR)
 		}
+		work += len(h.layers) * (callWork + len(above))
 		next, err := s.child(h.layers, join(real, c))
 		if errors.Is(err, fs.ErrNotExist) {
 			real = missing(join(real, c), todo)
@@ -214,13 +228,11 @@ func (s *Stack) resolve(op, path string, follow bool) (real string, h hit, err e
 			}
 			todo = append(strings.Split(target, "/"), todo...)
 			if strings.HasPrefix(target, "/") {
-				real = ""
-				if h, err = s.top(); err != nil {
-					return fail(err)
-				}
+				real, h, above = "", top, nil
 			}
 			continue
 		}
+		above = append(above, h)
 		real, h = join(real, c), next
 	}
 	return real, h, nil
@@ -249,17 +261,19 @@ func (s *Stack) top() (hit, error) {
 	return s.lookup(all, "")
 }
 
-// dir looks up a folder that was passed before.
-func (s *Stack) dir(real string) (hit, error) {
-	if real == "" {
-		return s.top()
+// folder looks up a path that no link leads through.
+func (s *Stack) folder(path string) (hit, error) {
+	h, err := s.top()
+	for real, rest := "", path; err == nil && rest != ""; {
+		var c string
+		c, rest, _ = strings.Cut(rest, "/")
+		real = join(real, c)
+		h, err = s.child(h.layers, real)
 	}
-	parent, _ := split(real)
-	p, err := s.dir(parent)
-	if err != nil {
-		return hit{}, err
+	if err == nil && !h.info.IsDir() {
+		err = unix.ENOTDIR
 	}
-	return s.child(p.layers, real)
+	return h, err
 }
 
 func (s *Stack) child(layers []int, real string) (hit, error) {

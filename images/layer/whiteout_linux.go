@@ -37,7 +37,7 @@ func (x *extractor) whiteout(p place, base string, e *entry) error {
 }
 
 // hide makes the whiteout of name, which acts on lower layers only: what this layer has of that name
-// stays, and hides them by itself.
+// stays, and hides them by itself, for as long as it stays.
 func (x *extractor) hide(p place, name string) error {
 	err := unix.Mknodat(p.fd, name, unix.S_IFCHR, 0)
 	if err == nil && x.hides.first(p.real) {
@@ -50,7 +50,12 @@ func (x *extractor) hide(p place, name string) error {
 	if err := unix.Fstatat(p.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+	case unix.S_IFCHR: // the same once more
+		return nil
+	default:
+		x.hidden.add(p.real, name)
 		return nil
 	}
 	x.inheritsNot(join(p.real, name))

@@ -16,6 +16,8 @@ func TestUnambiguous(t *testing.T) {
 	for in, ok := range map[string]bool{
 		`{}`: true, `{"a":1,"b":{"a":[{"a":1},{"a":2}]}}`: true, `{"a":"a","b":"a"}`: true,
 		`{"labels":{"A":"1","a":"2"}}`: true, `{"config":{"Labels":{"A":"1","a":"2"}}}`: true, `{"annotations":{"x":"1","X":"2"}}`: true,
+		`{"config":{"Volumes":{"/Data":{},"/data":{}},"ExposedPorts":{"80/TCP":{},"80/tcp":{}}}}`: true,
+		`{"config":{"Volumes":{"/data":{},"/data":{}}}}`:                                          false, `{"Volumes":{"/a":{"X":1,"x":2}}}`: false, `{"config":{"Volumes":{}},"Config":{}}`: false,
 		`{"a":1,"a":2}`: false, `{"a":1,"A":2}`: false, `{"x":[{"a":1,"a":1}]}`: false, `{"labels":{"a":"1","a":"2"}}`: false, `{"":1,"":2}`: false,
 		``: true, `{`: false, `{"a":}`: false, `{"a":1}}`: false,
 		strings.Repeat(`[`, 65) + strings.Repeat(`]`, 65): false, strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64): true,

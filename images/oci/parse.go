@@ -194,8 +194,11 @@ func decode(b []byte, v any) error {
 // shown is a word of a document in a message.
 func shown(s string) string { return printable.Line(s, 100) }
 
+// freeWords are the objects, in small letters, whose keys no format gives a meaning: paths, ports and names.
+var freeWords = []string{"labels", "annotations", "volumes", "exposedports"}
+
 // unambiguous refuses keys that appear twice, also in another case, which readers resolve
-// differently; only the free-form keys of labels and annotations may differ in case alone.
+// differently. Only keys that are the image's own words may differ in case alone: see freeWords.
 func unambiguous(b []byte) error {
 	type level struct {
 		keys map[string]bool // nil in an array
@@ -229,7 +232,7 @@ func unambiguous(b []byte) error {
 		}
 		d, isDelim := tok.(json.Delim)
 		if isDelim && (d == '{' || d == '[') {
-			l := level{free: top != nil && (top.key == "klabels" || top.key == "kannotations")}
+			l := level{free: top != nil && slices.Contains(freeWords, strings.TrimPrefix(top.key, "k"))}
 			if d == '{' {
 				l.keys = map[string]bool{}
 			}

@@ -12,31 +12,11 @@ import (
 	gzip "github.com/4cc2e759/sandbox/images/inflate"
 )
 
-// maxWindow bounds the memory that a zstd stream can ask for. The format's own tools refuse more
-// unless they are told otherwise. Most ask for 8 MiB or less; those that begin by asking for more than
-// usualWindow wait for each other, because all layers of an image may do so.
-const (
-	maxWindow   = 128 << 20
-	usualWindow = 32 << 20
-)
-
-var wide = make(chan struct{}, 2)
-
 // corruptError is content that cannot be what it says it is.
 type corruptError struct{ err error }
 
 func (e *corruptError) Error() string { return "corrupt: " + e.err.Error() }
 func (e *corruptError) Unwrap() error { return e.err }
-
-// window is how much memory a stream that begins as br does may ask for.
-func window(br *bufio.Reader) uint64 {
-	b, _ := br.Peek(zstd.HeaderMaxSize)
-	var h zstd.Header
-	if err := h.Decode(b); err != nil || h.Skippable || h.WindowSize > usualWindow {
-		return maxWindow
-	}
-	return usualWindow
-}
 
 // inflate returns the uncompressed bytes of r. The first bytes decide about the form, not the media
 // type: labels are wrong often enough, and the digests decide in the end.
@@ -54,21 +34,13 @@ func inflate(ctx context.Context, r io.Reader) (io.Reader, func(), error) {
 		}
 		return checked{z}, func() { z.Close() }, nil
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}):
-		max, done := window(br), func() {}
-		if max > usualWindow {
-			select {
-			case wide <- struct{}{}:
-				done = func() { <-wide }
-			case <-ctx.Done():
-				return nil, nil, &sourceError{ctx.Err()}
-			}
-		}
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(max), zstd.WithDecoderLowmem(true))
+		f := &frames{ctx: ctx, r: br}
+		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			done()
+			f.done()
 			return nil, nil, corrupt(err)
 		}
-		return checked{z}, func() { z.Close(); done() }, nil
+		return checked{z}, func() { z.Close(); f.done() }, nil
 	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte("\xfd7zX")):
 		return nil, nil, &corruptError{errors.New("unknown compression")}
 	}
