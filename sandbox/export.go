@@ -21,6 +21,7 @@ type Outgoing struct {
 	Image out.Image
 	Name  string // "host/path:tag"
 	SBOM  []byte // SPDX JSON; nil for what has no lock
+	Of    string // what it is, in words
 
 	im      *images.Images
 	m       *Manager
@@ -86,7 +87,7 @@ func (p *Project) outgoing(ctx context.Context, lock *envfile.Lock, section stri
 		return nil, nil, err
 	}
 	sec := lock.Sections[section]
-	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec)}
+	g := &Outgoing{m: p.m, im: b.Images, Name: exportName(sec), Of: "the environment of " + p.Dir}
 	g.Image = out.Image{Layers: b.Outgoing(ctx, lock, section, env), Config: exportedConfig(lock, section, env), Annotations: baseAnnotations(sec)}
 	return g, env, nil
 }
@@ -138,6 +139,7 @@ func (m *Manager) Outgoing(ctx context.Context, ref string) (*Outgoing, error) {
 		r.Digest = ""
 		g.Name = r.String()
 	}
+	g.Of = "image " + rec.Ref
 	g.Image, err = im.Leaving(ctx, img, rec.Layers, ref)
 	return g, err
 }

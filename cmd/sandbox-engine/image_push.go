@@ -46,7 +46,7 @@ and podman login. The list of packages that the lock pins goes along, as an arti
 				registry.Pushed
 			}{args[0], r})
 		}
-		a.notice(fmt.Sprintf("pushed %s: %d of %d blobs were sent, %s", args[0], r.Sent, r.Blobs, bytesText(r.Bytes)))
+		a.notice(fmt.Sprintf("pushed %s as %s: %d of %d blobs were sent, %s", g.Of, args[0], r.Sent, r.Blobs, bytesText(r.Bytes)))
 		a.printf("%s\n", r.Digest)
 		return nil
 	}
