@@ -36,7 +36,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (oci.First, error
 			return nil
 		})
 	})
-	return f, r.explain(ref, err)
+	return f, r.explain(ctx, ref, err)
 }
 
 // Head asks which digest a tag has now; "" where the registry does not say.
@@ -51,7 +51,7 @@ func (r *Repository) Head(ctx context.Context, tag string) (store.Digest, error)
 			return err
 		})
 	})
-	return d, r.explain(tag, err)
+	return d, r.explain(ctx, tag, err)
 }
 
 // Blob returns a small blob, such as a configuration, of at most max bytes and verifies it.
@@ -114,11 +114,10 @@ func (r *Repository) join(ref string) string {
 }
 
 // explain gives a manifest's absence the words for it.
-func (r *Repository) explain(ref string, err error) error {
+func (r *Repository) explain(ctx context.Context, ref string, err error) error {
 	var missing fetch.ErrNotFound
 	if errors.As(err, &missing) {
-		err := &NotFoundError{Ref: r.join(ref), Err: err}
-		return hint.With(err, "check name and tag; `skopeo list-tags docker://"+display(r.name)+"` lists the tags")
+		return hint.With(&NotFoundError{Ref: r.join(ref), Err: err}, r.helpMissing(ctx, ref))
 	}
 	return err
 }
