@@ -59,6 +59,8 @@ func (k *keychain) paths() []string {
 	}
 	if d := k.getenv("XDG_RUNTIME_DIR"); d != "" {
 		out = append(out, filepath.Join(d, "containers", "auth.json"))
+	} else {
+		out = append(out, k.withoutRuntimeDir()...)
 	}
 	if d := k.getenv("XDG_CONFIG_HOME"); d != "" {
 		out = append(out, filepath.Join(d, "containers", "auth.json"))
@@ -66,6 +68,24 @@ func (k *keychain) paths() []string {
 		out = append(out, filepath.Join(k.home, ".config", "containers", "auth.json"))
 	}
 	return out
+}
+
+// withoutRuntimeDir is where podman and skopeo write if there is no session that says where (su, containers, cron):
+// pkg/util/utils_supported.go of podman, pkg/docker/config of containers/image. The first lies in a folder of
+// everybody's, where only one that is ours alone is believed.
+func (k *keychain) withoutRuntimeDir() []string {
+	tmp := k.getenv("TMPDIR")
+	if tmp == "" {
+		tmp = "/tmp"
+	}
+	var out []string
+	dir := filepath.Join(tmp, fmt.Sprintf("podman-run-%d", os.Getuid()))
+	if fi, err := os.Lstat(dir); err == nil && fi.IsDir() && fi.Mode().Perm()&0o022 == 0 {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Getuid() {
+			out = append(out, filepath.Join(dir, "containers", "auth.json"))
+		}
+	}
+	return append(out, fmt.Sprintf("/run/user/%d/containers/auth.json", os.Getuid()), fmt.Sprintf("/run/containers/%d/auth.json", os.Getuid()))
 }
 
 // find returns the credentials for a repository (host and path), or Anonymous. An error is what kept it

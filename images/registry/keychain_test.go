@@ -197,3 +197,39 @@ func TestHelperThatHangs(t *testing.T) {
 		t.Error("it goes on")
 	}
 }
+
+// Without a session podman keeps its accounts below /tmp, where a folder of somebody else's or for everybody is not believed.
+func TestAccountsWithoutSession(t *testing.T) {
+	tmp := t.TempDir()
+	env := map[string]string{"TMPDIR": tmp}
+	k := &keychain{func(name string) string { return env[name] }, t.TempDir()}
+	dir := filepath.Join(tmp, fmt.Sprintf("podman-run-%d", os.Getuid()))
+	if err := os.MkdirAll(filepath.Join(dir, "containers"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "containers", "auth.json")
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(`{"auths":{"reg.example":{"auth":%q}}}`, auth("me"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known := func() bool {
+		a, err := k.find(t.Context(), "reg.example", "a")
+		if err != nil {
+			t.Error(err)
+		}
+		return a != authn.Anonymous
+	}
+	if !known() {
+		t.Error("podman's file is not read")
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if known() {
+		t.Error("a folder that everybody can write is believed")
+	}
+	os.Chmod(dir, 0o700)
+	env["XDG_RUNTIME_DIR"] = t.TempDir()
+	if known() {
+		t.Error("it is read although there is a session")
+	}
+}
