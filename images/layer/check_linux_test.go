@@ -90,9 +90,9 @@ func TestFoldersOfAUFS(t *testing.T) {
 	}{
 		"hard links": {ents(dir("./", 0o755), dir(".wh..wh.plnk/", 0o700), file(".wh..wh.plnk/12.34", "both"), file(".wh..wh.plnk/12.35", "none"), dir("bin/", 0o755), hardlink("bin/a", ".wh..wh.plnk/12.34"), hardlink("bin/b", ".wh..wh.plnk/12.34")),
 			"bin=d 0755|bin/a=f 0644 both|bin/b=f 0644 both"},
-		"orphans, with all kinds": {ents(file("x", "x"), dir(".wh..wh.orph/d/", 0), file(".wh..wh.orph/d/f", "f"), file(".wh..wh.orph/.wh.gone", ""), opq(".wh..wh.orph/d/"), symlink(".wh..wh.orph/l", "../x"), fifo(".wh..wh.orph/p")), "x=f 0644 x"},
+		"orphans, with all kinds": {ents(file("x", "x"), dir(".wh..wh.orph/d/", 0), file(".wh..wh.orph/d/f", "f"), file(".wh..wh.orph/.wh.gone", ""), opq(".wh..wh.orph/d/"), file(".wh..wh.orph/d", ""), dir(".wh..wh.orph/d/", 0o700), symlink(".wh..wh.orph/l", "../x"), fifo(".wh..wh.orph/p")), "x=f 0644 x"},
 		"below a closed folder":   {ents(dir("c/", 0o500), file("c/.wh..wh.plnk/1.2", "one"), file("c/.wh..wh.plnk/.wh..wh.x/1.2", "two"), file("c/f", "f")), "c=d 0500|c/f=f 0644 f"},
-		"in what is replaced":     {ents(file("r/.wh..wh.plnk/1.2", "one"), file("s/.wh..wh.plnk/1.2", "two"), file("r", "r"), symlink("s", "t"), dir("t/", 0o755)), "r=f 0644 r|s=l t|t=d 0755"},
+		"in what is replaced":     {ents(file("r/.wh..wh.plnk/1.2", "one"), file("s/.wh..wh.plnk/1.2", "two"), file("s/.wh..wh.plnk/.wh.x", ""), file("r", "r"), symlink("s", "t"), dir("s/", 0o711), dir("t/", 0o755)), "r=f 0644 r|s=d 0711|t=d 0755"},
 		"behind a link":           {ents(symlink("l", ".wh..wh.plnk"), file("l/1.2", "one"), hardlink("h", "l/1.2")), "l=l .wh..wh.plnk|h=f 0644 one"},
 	} {
 		for _, flushAt := range []int64{0, 1} {

@@ -47,6 +47,7 @@ type extractor struct {
 
 	hides  marks
 	hidden hiddenNames
+	cause  entry // the last one's time: that of what is made at the end
 	union  unionFolders
 
 	out   openFile
@@ -160,6 +161,7 @@ func (x *extractor) do(o *op) error {
 	x.closeForgotten()
 	x.entries++
 	e := &o.entry
+	x.cause = entry{sec: e.sec, nsec: e.nsec}
 	if len(x.pending.m) == 0 { // as long as the root has no entry of its own
 		x.pending.set("", dirAttrs{mode: 0o755, inherit: true, sec: e.sec, nsec: e.nsec})
 	}

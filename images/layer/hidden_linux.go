@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -8,8 +9,8 @@ import (
 )
 
 // hiddenNames are what the layer hides of those below without the tree showing it: something of this layer is
-// in the place of the whiteout, or the folder that it lay in is gone. Either may change with the next entry,
-// and whiteouts act whenever they come.
+// in the place of the whiteout, or the folder that it lay in is gone. Either may change with a later entry, and
+// whiteouts act whenever they come. Of an opaque folder that is gone the name stays hidden.
 type hiddenNames struct {
 	m    map[string]map[string]struct{} // last components by the folder's real path
 	size int64                          // bytes, about
@@ -59,20 +60,55 @@ func (h *hiddenNames) drop(dir string) {
 	h.size -= int64(len(dir)) + 4*remembered
 }
 
-// hideAgain makes the whiteouts of a folder that has just been made where one had been before.
-func (x *extractor) hideAgain(dir int, name, real string) error {
-	if len(x.hidden.m[real]) == 0 {
-		return nil
-	}
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	for _, n := range x.hidden.takeAll(real) {
-		if err := x.hide(place{fd: fd, real: real}, n); err != nil {
+// hideAtEnd makes the whiteouts that are missing, with the folders that they lie in.
+func (x *extractor) hideAtEnd() error {
+	for _, dir := range slices.Sorted(maps.Keys(x.hidden.m)) {
+		if err := x.ctx.Err(); err != nil {
 			return err
+		}
+		needed, err := x.shows(dir)
+		if err != nil {
+			return x.fail(dir, "make a whiteout", err)
+		}
+		if !needed {
+			continue
+		}
+		x.closeForgotten()
+		p, err := x.parent(dir, &x.cause)
+		if err != nil {
+			return fmt.Errorf("entry %q: %w", shown(dir), err)
+		}
+		for _, n := range x.hidden.takeAll(dir) {
+			if err := x.hide(p, n); err != nil {
+				return x.fail(join(dir, n), "make a whiteout", err)
+			}
 		}
 	}
 	return nil
+}
+
+// shows: something of the layers below may be seen in the folder, unless whiteouts in it say otherwise. A file or a
+// link of this layer in the place of a folder hides by itself, and what is missing in an opaque one is hidden.
+func (x *extractor) shows(dir string) (bool, error) {
+	for q := dir; q != ""; q, _ = split(q) {
+		fd, err := openBeneath(x.root, q, openDirFlags)
+		switch err {
+		case nil:
+			if q == dir {
+				unix.Close(fd)
+				return true, nil // made as told, whether needed or not
+			}
+			opaque := isOpaque(fd)
+			unix.Close(fd)
+			if opaque {
+				return false, nil
+			}
+		case unix.ENOENT:
+		case unix.ENOTDIR, unix.ELOOP:
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+	return dir == "" || !x.info.OpaqueRoot, nil
 }

@@ -49,6 +49,8 @@ func layersCases() []layersCase {
 		{name: "T-43 a whiteout in a directory that goes and comes", layers: [][]ent{lower, ents(dir("d/", 0o755), file("d/.wh.a", ""), file("d", "x"), dir("d/", 0o700))}, want: "d/b=f 0644 low b|d=d 0700|f=f 0644 low f|l=l d"},
 		{name: "T-43 the same, and the directory comes for a file in it", layers: [][]ent{ents(file("e/d/a/x", "low"), file("e/d/b/x", "low"), file("e/o", "low")), ents(file("e/d/a", "new"), file("e/d/.wh.a", ""), opq("e/d/b/"), file("e", "x"), dir("e/", 0o700), file("e/d/a/n", "new"), dir("e/d/b/", 0o700))},
 			want: "e/d/a/n=f 0644 new|e/d/a=d 0755|e/d/b=d 0700|e/d=d 0755|e/o=f 0644 low|e=d 0700"},
+		{name: "T-43 a whiteout in a directory that goes, and does not come itself", layers: [][]ent{ents(file("e/d/a", "low"), file("e/d/b", "low")), ents(file("e/d/.wh.a", ""), file("e", "x"), dir("e/", 0o700))},
+			want: "e/d/b=f 0644 low|e/d=d 0755|e=d 0700"},
 		{name: "T-43 a file and a directory over a lower one, nothing hidden", layers: [][]ent{lower, ents(file("d", "x"), dir("d/", 0o700))}, want: "d/a=f 0644 low a|d/b=f 0644 low b|d=d 0700|f=f 0644 low f|l=l d"},
 		{name: "T-44 opaque first", layers: [][]ent{lower, ents(dir("d/", 0o755), opq("d/"), file("d/n", "new"))},
 			want: "d/n=f 0644 new|d=d 0755|f=f 0644 low f|l=l d"},

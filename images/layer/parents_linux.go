@@ -199,9 +199,7 @@ func (x *extractor) makeParent(dir int, name, path string, opaque bool, cause *e
 	}
 	x.pending.set(path, dirAttrs{mode: 0o755, inherit: !opaque, sec: cause.sec, nsec: cause.nsec})
 	if opaque {
-		if err := setOpaque(dir, name); err != nil {
-			return err
-		}
+		return setOpaque(dir, name)
 	}
-	return x.hideAgain(dir, name, path)
+	return nil
 }

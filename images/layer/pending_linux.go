@@ -108,6 +108,9 @@ func (x *extractor) inheritsNot(real string) {
 // finish gives the folders their attributes, the inner ones first, since a folder without permissions
 // hides what is in it.
 func (x *extractor) finish() error {
+	if err := x.hideAtEnd(); err != nil {
+		return err
+	}
 	if err := x.dropUnion(); err != nil {
 		return err
 	}

@@ -88,9 +88,6 @@ func (x *extractor) makeDir(p place, base, real string, e *entry) error {
 			return x.fail(e.name, "mark as opaque", err)
 		}
 	}
-	if err := x.hideAgain(p.fd, base, real); err != nil {
-		return x.fail(e.name, "make a whiteout", err)
-	}
 	return x.setDir(p, base, real, e)
 }
 
