@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -150,10 +151,42 @@ func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) 
 	if err != nil {
 		return out.Result{}, err
 	}
-	if fi, err := os.Stat(file); err == nil && !fi.Mode().IsRegular() {
+	if fi, err := os.Stat(file); err == nil && fi.IsDir() {
 		return out.Result{}, fmt.Errorf("not a file: %s", file)
+	} else if err == nil && !fi.Mode().IsRegular() { // a pipe, /dev/null
+		w, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return out.Result{}, err
+		}
+		r, err := g.ExportTo(ctx, w)
+		return r, errors.Join(err, w.Close())
 	}
 	return out.Export(ctx, file, g.Name, g.Image, g.im.OutOptions(func(s string) { g.m.notice("%s", s) }))
+}
+
+// ExportTo writes the image to w once it is whole: until then it is a temporary file of the store, since a tar has
+// sizes before what they are of.
+func (g *Outgoing) ExportTo(ctx context.Context, w io.Writer) (r out.Result, err error) {
+	st, err := g.m.Store()
+	if err != nil {
+		return r, err
+	}
+	dir, cleanup, err := st.TempDir("export")
+	if err != nil {
+		return r, err
+	}
+	defer cleanup()
+	file := filepath.Join(dir, "image.tar")
+	if r, err = g.Export(ctx, file); err != nil {
+		return r, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return r, err
 }
 
 // WriteSBOM writes the list of packages, as SPDX JSON.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/sandbox/build"
@@ -20,6 +23,55 @@ func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image,
 		return nil, err
 	}
 	if file, err = filepath.Abs(file); err != nil {
+		return nil, err
+	}
+	if fi, err := os.Stat(file); err == nil && !fi.IsDir() && !fi.Mode().IsRegular() {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("import %w", err)
+		}
+		defer f.Close()
+		return m.ImportFrom(ctx, f, name)
+	}
+	return im.Import(ctx, file, name, build.Platform())
+}
+
+// ImportFrom is Import of what comes through a pipe. An archive is read in no order, so it is a temporary file of the
+// store for as long as that takes.
+func (m *Manager) ImportFrom(ctx context.Context, r io.Reader, name string) (*images.Image, error) {
+	st, err := m.Store()
+	if err != nil {
+		return nil, err
+	}
+	dir, cleanup, err := st.TempDir("import")
+	if err != nil {
+		return nil, err
+	}
+	defer cleanup()
+	file := filepath.Join(dir, "standard-input.tar")
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	most := m.limits().WithDefaults().Bytes
+	stop := context.AfterFunc(ctx, func() {
+		if c, ok := r.(io.Closer); ok { // a read of a pipe waits for ever
+			c.Close()
+		}
+	})
+	defer stop()
+	n, err := io.Copy(f, io.LimitReader(r, most+1))
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("import: %w", store.Space(err, "write", file))
+	case n > most:
+		return nil, fmt.Errorf("import: %w", &layer.LimitError{What: "archive", Key: "size", Limit: most})
+	}
+	im, err := m.images("")
+	if err != nil {
 		return nil, err
 	}
 	return im.Import(ctx, file, name, build.Platform())

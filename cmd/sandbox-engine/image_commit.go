@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,10 +50,11 @@ func newImport(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE [NAME]",
 		Short: "Take an image from a file that docker save, podman save or export wrote",
-		Long: `Takes the one image of a tar file into the store, as NAME or as the file calls it. It is run, exported
+		Long: `Takes the one image of a tar file (- is standard input) into the store, as NAME or as the file calls it. It is run, exported
 and pushed like one that was pulled, with the digests that it came with, also when the file is gone.` + "\n" + exitStatus,
 		Example: `  sandbox import env.tar
-  sandbox import saved.tar team/app:1.0 && sandbox run --image team/app:1.0`,
+  sandbox import saved.tar team/app:1.0 && sandbox run --image team/app:1.0
+  podman save team/app:1.0 | sandbox import - team/app:1.0`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := a.open()
@@ -63,7 +65,15 @@ and pushed like one that was pulled, with the digests that it came with, also wh
 			if len(args) > 1 {
 				name = args[1]
 			}
-			img, err := m.Import(cmd.Context(), args[0], name)
+			var img *images.Image
+			if args[0] == "-" {
+				if isTerminal(a.in) {
+					return usage(cmd, errors.New("standard input is a terminal: name a file, or pipe one in"))
+				}
+				img, err = m.ImportFrom(cmd.Context(), a.in, name)
+			} else {
+				img, err = m.Import(cmd.Context(), args[0], name)
+			}
 			if err != nil {
 				return err
 			}

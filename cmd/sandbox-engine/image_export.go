@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,18 +24,26 @@ func newExport(a *app) *cobra.Command {
 ctr images import and skopeo take it. Without REF it is the environment of this project, built if need be;
 layers of the base leave as they came, and one lock gives the same file on every machine.` + "\n" + exitStatus,
 		Example: `  sandbox export -o env.tar && podman load -i env.tar
-  sandbox export -o debian.tar debian:12`,
+  sandbox export -o - debian:12 | podman load`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNames(false, a.imageNames),
 	}
 	dir, profiles := projectFlags(a, cmd)
 	f := cmd.Flags()
-	f.StringVarP(&file, "output", "o", "", "the file; without it NAME.tar here")
+	f.StringVarP(&file, "output", "o", "", "the file, - for standard output; without it NAME.tar here")
 	f.StringVar(&name, "name", "", "what engines will call the image, as registry.example/team/app:1.0")
 	f.StringVar(&sbom, "sbom", "", "also write the list of packages that the lock pins, as SPDX JSON, to this file")
 	codeFlag(cmd, &code)
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case file == "-" && isTerminal(a.out):
+			return usage(cmd, errors.New("-o -: standard output is a terminal; name a file, or pipe it to a program"))
+		case file == "-" && asJSON:
+			return usage(cmd, errors.New("-o - and --json both want standard output"))
+		case sbom != "" && sbom == file, sbom != "" && sameFile(sbom, file):
+			return usage(cmd, fmt.Errorf("--output and --sbom are the same file: %s", sbom))
+		}
 		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name, Code: code})
 		if err != nil {
 			return err
@@ -45,7 +55,12 @@ layers of the base leave as they came, and one lock gives the same file on every
 		if file == "" {
 			file = fileName(g.Name)
 		}
-		r, err := g.Export(cmd.Context(), file)
+		var r out.Result
+		if file == "-" {
+			r, err = g.ExportTo(cmd.Context(), a.out)
+		} else {
+			r, err = g.Export(cmd.Context(), file)
+		}
 		if err != nil {
 			return err
 		}
@@ -66,10 +81,29 @@ layers of the base leave as they came, and one lock gives the same file on every
 			called = g.Name + ", "
 		}
 		a.notice(fmt.Sprintf("wrote %s: %s%d layers, %s", file, called, r.Layers, bytesText(r.Size)))
-		a.printf("%s\n", r.Manifest)
+		if file != "-" {
+			a.printf("%s\n", r.Manifest)
+		}
 		return nil
 	}
 	return cmd
+}
+
+// sameFile tells whether two paths lead to one file, which need not be there yet.
+func sameFile(a, b string) bool {
+	at := func(path string) string {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return path
+		}
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			return filepath.Join(dir, filepath.Base(path))
+		}
+		return path
+	}
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return at(a) == at(b) || err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // outgoing is the image that the arguments name, or this project's environment.
