@@ -50,8 +50,9 @@ func newImport(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE [NAME]",
 		Short: "Take an image from a file that docker save, podman save or export wrote",
-		Long: `Takes the one image of a tar file (- is standard input) into the store, as NAME or as the file calls it. It is run, exported
-and pushed like one that was pulled, with the digests that it came with, also when the file is gone.` + "\n" + exitStatus,
+		Long: `Takes the one image of a tar file (- is standard input) into the store, as NAME or as the file calls it.
+It is run, exported and pushed like one that was pulled, with the digests that it came with, also when
+the file is gone.` + "\n" + exitStatus,
 		Example: `  sandbox import env.tar
   sandbox import saved.tar team/app:1.0 && sandbox run --image team/app:1.0
   podman save team/app:1.0 | sandbox import - team/app:1.0`,
