@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 )
 
 // dirEpoch is the time of every file of an imported folder, 1980-01-01: a checkout's own times differ
@@ -34,6 +36,13 @@ func openDir(path string, _ Options) (Archive, error) {
 	}
 	if !fi.IsDir() {
 		return nil, errors.New("not a folder")
+	}
+	has := func(name string) bool { _, err := os.Lstat(filepath.Join(path, name)); return err == nil }
+	switch {
+	case has("oci-layout") && has("index.json"):
+		return nil, hint.With(errors.New("it holds an image in the form of OCI; dir: takes a folder as the root of one"), "sandbox pull oci:"+path)
+	case has("version") && has("manifest.json"):
+		return nil, hint.With(errors.New("it holds an image in skopeo's own form; dir: takes a folder as the root of one"), "skopeo copy dir:"+path+" oci:LAYOUT, then sandbox pull oci:LAYOUT")
 	}
 	return &dir{path: path, docs: documents{}}, nil
 }
