@@ -70,24 +70,16 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 // push sends o. Of a layer whose source does not give its blob after all, the tar is compressed anew, and the
 // rest of what was sent before is there by then.
 func (im *Images) push(ctx context.Context, ref Ref, o out.Image, notice func(string)) (registry.Upload, registry.Pushed, error) {
-	for {
-		u, _, err := out.NewPacker(im.OutOptions(notice)).Upload(ctx, o)
+	packer := out.NewPacker(im.OutOptions(notice))
+	for tries := 0; ; tries++ {
+		u, _, err := packer.Upload(ctx, o)
 		if err != nil {
 			return u, registry.Pushed{}, err
 		}
 		u.Report, u.Jobs = im.o.Report, im.o.Jobs
 		p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
 		var gone *out.GoneError
-		if !errors.As(err, &gone) || ctx.Err() != nil {
-			return u, p, err
-		}
-		again := false
-		for i, l := range o.Layers {
-			if l.Digest == gone.Digest && l.From != "" {
-				o.Layers[i].From, again = "", true
-			}
-		}
-		if !again {
+		if !errors.As(err, &gone) || ctx.Err() != nil || tries == len(o.Layers) {
 			return u, p, err
 		}
 	}
@@ -124,15 +116,13 @@ func (im *Images) LeavingLayers(ctx context.Context, img *Image, what string) []
 	return list
 }
 
-// sources tells which reference can give a blob again: img's own, unless it was made here. Nobody else has what
-// was made here under its name, but other images, which came from a registry, may have its layers.
+// sources tells which reference can give a blob again: img's own, unless it has none or was made here. Nobody else
+// has what was made here under its name, but other images, which came from a registry, may have its layers.
 func (im *Images) sources(ctx context.Context, img *Image) func(store.Digest) string {
-	own := img.Ref
-	if r, err := ParseRef(own); err == nil {
-		own = r.String()
-	}
-	if rec, err := im.st.Image(own); err != nil || !rec.Made {
-		return func(store.Digest) string { return img.Ref }
+	if r, err := ParseRef(img.Ref); err == nil { // not that of an image that lost its name
+		if rec, err := im.st.Image(r.String()); err != nil || !rec.Made {
+			return func(store.Digest) string { return img.Ref }
+		}
 	}
 	records, err := im.st.Images()
 	if err != nil {
@@ -190,7 +180,7 @@ func (im *Images) keepBlob(ctx context.Context, l out.Layer, open opener) (resum
 	if at == l.Size {
 		return true, w.Commit()
 	}
-	body, err := open(ctx, l.Layer, l.What, at)
+	body, err := open(ctx, l.Layer, "layer "+l.Digest.Hex()[:12], at)
 	if err != nil {
 		return false, err
 	}

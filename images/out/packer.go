@@ -9,19 +9,30 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 const typeGzip = oci.TypeLayer + "+gzip"
 
-// Packer turns layers of the store into the blobs that leave.
-type Packer struct{ o Options }
+// Packer turns layers of the store into the blobs that leave. What a source could not give is not asked for again,
+// and what was compressed anew in its place is not compressed once more.
+type Packer struct {
+	o    Options
+	anew map[store.Digest]Descriptor // by the digest that it came with
+
+	mu   sync.Mutex
+	lost map[string]error // why nothing is asked for: by the digest of a blob, or by a source that gives nothing
+}
 
 // NewPacker returns a packer for the layers of one store.
-func NewPacker(o Options) *Packer { return &Packer{o} }
+func NewPacker(o Options) *Packer {
+	return &Packer{o: o, anew: map[store.Digest]Descriptor{}, lost: map[string]error{}}
+}
 
 // errDamaged is a cached blob that is not what its name says; it is removed.
 var errDamaged = errors.New("damaged blob in the store")
@@ -106,6 +117,8 @@ func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, er
 	sl, ok := p.o.Store.Layer(ctx, l.Name)
 	if l.Tree != "" {
 		sl = store.Layer{FS: l.Tree}
+	} else if why := p.isLost(l); !ok && why != nil {
+		return Descriptor{}, fmt.Errorf("%s: layer %s: %w, and its blob could not be fetched again: %w", l.What, l.Name, store.ErrNotFound, why)
 	} else if !ok {
 		return Descriptor{}, fmt.Errorf("%s: layer %s: %w", l.What, l.Name, store.ErrNotFound)
 	}
@@ -132,7 +145,11 @@ func (p *Packer) pack(ctx context.Context, l Layer, w io.Writer) (Descriptor, er
 		return d, fmt.Errorf("pack %s: %w", l.What, &store.DigestError{Want: l.DiffID, Got: d.DiffID})
 	}
 	if l.Digest != "" && l.Digest != d.Digest && p.o.Notice != nil {
-		p.o.Notice(fmt.Sprintf("%s: its blob %s is not in the store and could not be fetched again; it was compressed anew, so its digest is another", l.What, short(l.Digest)))
+		why := ""
+		if err := p.isLost(l); err != nil {
+			why = " (" + printable.Line(err.Error(), maxWhy) + ")"
+		}
+		p.o.Notice(fmt.Sprintf("%s: its blob %s is not in the store and could not be fetched again%s; it was compressed anew, so its digest is another", l.What, short(l.Digest), why))
 	}
 	if l.Digest == "" && l.Pack != nil && l.Tree == "" {
 		p.note(sl, d)
@@ -186,12 +203,18 @@ func (p *Packer) Blob(ctx context.Context, l Layer) (Descriptor, error) {
 		} else if ctx.Err() != nil {
 			return Descriptor{}, ctx.Err()
 		}
+		if d, ok := p.anew[l.Digest]; ok && p.o.Store.HasBlob(ctx, d.Digest, d.Size) {
+			return d, nil
+		}
 	}
 	var d Descriptor
 	_, _, err := p.o.Store.MakeBlob(ctx, func(w io.Writer) (err error) {
 		d, err = p.pack(ctx, l, w)
 		return err
 	})
+	if err == nil && l.Digest != "" {
+		p.anew[l.Digest] = d
+	}
 	return d, err
 }
 
@@ -208,17 +231,6 @@ func (p *Packer) there(ctx context.Context, l Layer, digest store.Digest, mediaT
 		d.Size = fi.Size()
 	}
 	return d, err
-}
-
-func (p *Packer) fetch(ctx context.Context, l Layer) error {
-	if p.o.Fetch == nil {
-		return store.ErrNotFound
-	}
-	err := p.o.Fetch(ctx, l)
-	if err != nil {
-		p.log("blob of a layer cannot be fetched again", "layer", l.What, "err", err)
-	}
-	return err
 }
 
 func (p *Packer) report(l Layer, total int64) func(done, total int64) {

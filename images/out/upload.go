@@ -40,7 +40,7 @@ func (p *Packer) Upload(ctx context.Context, im Image) (registry.Upload, Result,
 
 // describe is what l leaves as. Only of what came from a registry this is known without having the blob.
 func (p *Packer) describe(ctx context.Context, l Layer) (Descriptor, error) {
-	if l.Digest != "" && l.Size >= 0 && l.From != "" && !p.o.Store.HasBlob(ctx, l.Digest, l.Size) && p.o.Refetch != nil && p.o.Refetch(l) {
+	if l.Digest != "" && l.Size >= 0 && l.From != "" && p.isLost(l) == nil && !p.o.Store.HasBlob(ctx, l.Digest, l.Size) && p.o.Refetch != nil && p.o.Refetch(l) {
 		return Descriptor{MediaType: mediaType(l.MediaType), Digest: l.Digest, Size: l.Size, DiffID: l.DiffID}, nil
 	}
 	return p.Blob(ctx, l)
@@ -58,18 +58,6 @@ func (p *Packer) open(ctx context.Context, l Layer, d store.Digest) (io.ReadClos
 	}
 	return f, nil
 }
-
-// GoneError says that a blob that was promised to a registry cannot be fetched from where it came.
-type GoneError struct {
-	Digest store.Digest
-	What   string
-	Err    error
-}
-
-func (e *GoneError) Error() string { return e.What + " cannot be fetched again: " + e.Err.Error() }
-
-// Unwrap gives what the source said.
-func (e *GoneError) Unwrap() error { return e.Err }
 
 func document(what, mediaType string, b []byte) registry.Blob {
 	return registry.Blob{

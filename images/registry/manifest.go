@@ -93,16 +93,6 @@ func check(b []byte, d oci.Descriptor) error {
 	return nil
 }
 
-// Open begins to read a layer's blob at offset, from the first endpoint that has it. Its reader must
-// verify what it gets.
-func (r *Repository) Open(ctx context.Context, d store.Digest, size, offset int64, what string) (*fetch.WideBody, error) {
-	var sources []fetch.Source
-	for _, e := range r.alive() {
-		sources = append(sources, e.source("/blobs/"+string(d), ""))
-	}
-	return r.c.fetch.OpenWide(ctx, fetch.Request{Name: what, Sources: sources, Size: size, Offset: offset}, r.c.wide), nil
-}
-
 func (r *Repository) join(ref string) string {
 	switch _, err := store.ParseDigest(ref); {
 	case ref == "":

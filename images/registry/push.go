@@ -210,11 +210,18 @@ func (l *pushLayer) Compressed() (io.ReadCloser, error) {
 	l.p.opening.Add(-1)
 	l.p.stall.Reset(pushStall)
 	if err != nil {
-		return nil, fetch.Permanent(err)
+		return nil, fetch.Permanent(&sourceError{err})
 	}
 	l.p.sent.Add(1)
 	return &counted{ReadCloser: r, l: l}, nil
 }
+
+// sourceError is one of where the bytes come from: nothing that the registry has said or done, even if it came from
+// another one.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
 
 type counted struct {
 	io.ReadCloser
@@ -263,7 +270,10 @@ func (e *endpoint) explainPush(err error) error {
 	}
 	var t *transport.Error
 	var dial *net.OpError
+	var source *sourceError
 	switch {
+	case errors.As(err, &source):
+		return source.err
 	case errors.As(err, &t):
 	case errors.As(err, &dial) && dial.Op == "dial": // the library has tried https and http, and says so at length
 		return hint.With(fmt.Errorf("nobody answers at %s: %w", host, dial), "check name and port, and the network; a proxy is taken from HTTPS_PROXY and HTTP_PROXY")
