@@ -228,7 +228,7 @@ func TestLogin(t *testing.T) {
 		im, _ := client(t, images.Options{})
 		_, _, err := pull(t, im, ref)
 		var access *registry.AccessError
-		if !errors.As(err, &access) || len(hint.Of(err)) != 1 || !strings.Contains(hint.Of(err)[0], "docker login "+r.Addr) || strings.Contains(err.Error(), registrytest.Password) {
+		if !errors.As(err, &access) || len(hint.Of(err)) != 1 || !strings.Contains(hint.Of(err)[0], "podman login --tls-verify=false "+r.Addr) || strings.Contains(err.Error(), registrytest.Password) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -232,14 +232,21 @@ func (e *endpoint) explain(err error) error {
 	if code != http.StatusUnauthorized && code != http.StatusForbidden {
 		return err
 	}
-	host := e.repo.RegistryStr()
-	if host == hub {
-		host = "docker.io"
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return hint.With(&AccessError{Repository: display(e.repo), Code: code, Login: e.login, Refused: e.knows, Err: err},
-		fmt.Sprintf("check the spelling; if it is private, log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads", host, host))
+	return hint.With(&AccessError{Repository: display(e.repo), Code: code, Login: e.login, Refused: e.knows, Err: err}, "check the spelling; if it is private, "+e.howToLogIn())
+}
+
+// howToLogIn names what writes the file that we read. e.mu is held.
+func (e *endpoint) howToLogIn() string {
+	host := e.repo.RegistryStr()
+	switch {
+	case host == hub:
+		host = "docker.io"
+	case e.c.o.Insecure(host), fetch.IsLoopback(host) && e.scheme != "https": // podman asks nobody without a certificate that it knows
+		return fmt.Sprintf("log in with `podman login --tls-verify=false %s`, which writes the file that sandbox reads", host)
+	}
+	return fmt.Sprintf("log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads", host, host)
 }
 
 // display is the name as users write it.

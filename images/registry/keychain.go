@@ -70,22 +70,23 @@ func (k *keychain) paths() []string {
 	return out
 }
 
-// withoutRuntimeDir is where podman and skopeo write if there is no session that says where (su, containers, cron):
-// pkg/util/utils_supported.go of podman, pkg/docker/config of containers/image. The first lies in a folder of
-// everybody's, where only one that is ours alone is believed.
+// withoutRuntimeDir is where podman and skopeo write if there is no session that says where (su, containers, cron), in
+// the order in which podman tries: pkg/util/utils_supported.go of podman, pkg/docker/config of containers/image. That
+// below /tmp lies in a folder of everybody's, where only one that is ours alone is believed.
 func (k *keychain) withoutRuntimeDir() []string {
+	uid := os.Getuid()
+	out := []string{fmt.Sprintf("/run/user/%d/containers/auth.json", uid)}
 	tmp := k.getenv("TMPDIR")
 	if tmp == "" {
 		tmp = "/tmp"
 	}
-	var out []string
-	dir := filepath.Join(tmp, fmt.Sprintf("podman-run-%d", os.Getuid()))
+	dir := filepath.Join(tmp, fmt.Sprintf("podman-run-%d", uid))
 	if fi, err := os.Lstat(dir); err == nil && fi.IsDir() && fi.Mode().Perm()&0o022 == 0 {
-		if st, ok := fi.Sys().(*syscall.Stat_t); ok && int(st.Uid) == os.Getuid() {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid {
 			out = append(out, filepath.Join(dir, "containers", "auth.json"))
 		}
 	}
-	return append(out, fmt.Sprintf("/run/user/%d/containers/auth.json", os.Getuid()), fmt.Sprintf("/run/containers/%d/auth.json", os.Getuid()))
+	return append(out, fmt.Sprintf("/run/containers/%d/auth.json", uid))
 }
 
 // find returns the credentials for a repository (host and path), or Anonymous. An error is what kept it

@@ -284,8 +284,7 @@ func (e *endpoint) explainPush(err error) error {
 	defer e.mu.Unlock()
 	switch t.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return hint.With(&PushError{Repository: display(e.repo), Code: t.StatusCode, Login: e.login, Refused: e.knows, Err: err},
-			fmt.Sprintf("log in with `docker login %s` or `podman login %s`, which write the file that sandbox reads; the account must be allowed to push", host, host))
+		return hint.With(&PushError{Repository: display(e.repo), Code: t.StatusCode, Login: e.login, Refused: e.knows, Err: err}, e.howToLogIn()+"; the account must be allowed to push")
 	case http.StatusMethodNotAllowed:
 		return &PushError{Repository: display(e.repo), Code: t.StatusCode, Err: err}
 	}
