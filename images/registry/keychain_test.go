@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -220,6 +221,10 @@ func TestAccountsWithoutSession(t *testing.T) {
 	}
 	if !known() {
 		t.Error("podman's file is not read")
+	}
+	session := fmt.Sprintf("/run/user/%d/containers/auth.json", os.Getuid())
+	if p := k.paths(); slices.Index(p, session) < 0 || slices.Index(p, session) > slices.Index(p, file) {
+		t.Errorf("podman uses the folder of a session first, if there is one: %q", p)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
