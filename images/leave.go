@@ -71,17 +71,20 @@ func (im *Images) Push(ctx context.Context, ref Ref, o out.Image, about []About,
 // rest of what was sent before is there by then.
 func (im *Images) push(ctx context.Context, ref Ref, o out.Image, notice func(string)) (registry.Upload, registry.Pushed, error) {
 	packer := out.NewPacker(im.OutOptions(notice))
+	var before registry.Pushed
 	for tries := 0; ; tries++ {
 		u, _, err := packer.Upload(ctx, o)
 		if err != nil {
-			return u, registry.Pushed{}, err
+			return u, before, err
 		}
 		u.Report, u.Jobs = im.o.Report, im.o.Jobs
 		p, err := im.reg.Push(ctx, ref.Host, ref.Path, ref.Tag, u)
+		p.Sent, p.Bytes = min(p.Sent+before.Sent, p.Blobs), p.Bytes+before.Bytes // what was cut off is sent again
 		var gone *out.GoneError
 		if !errors.As(err, &gone) || ctx.Err() != nil || tries == len(o.Layers) {
 			return u, p, err
 		}
+		before = p
 	}
 }
 

@@ -51,7 +51,10 @@ func TestPushWithoutItsSource(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = im.Push(t.Context(), ref, o, nil, func(s string) { said = append(said, s) })
+				done, err := im.Push(t.Context(), ref, o, nil, func(s string) { said = append(said, s) })
+				if err == nil && (done.Sent != 3 || done.Blobs != 3) {
+					t.Errorf("%+v of two layers and a configuration", done)
+				}
 				return said, err
 			}
 			why := strings.ReplaceAll(c.why, "HOST", f.host())

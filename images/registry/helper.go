@@ -37,7 +37,10 @@ func askHelper(ctx context.Context, name, server string) (*credential, error) {
 			return nil, fmt.Errorf("%s: no answer in %s", program, helperTimeout)
 		}
 		line, _, _ := strings.Cut(stderr.String(), "\n")
-		return nil, fmt.Errorf("%s: %w %s", program, err, printable.Line(line, maxSaid))
+		if line = printable.Line(line, maxSaid); line != "" {
+			return nil, fmt.Errorf("%s: %w: %s", program, err, line)
+		}
+		return nil, fmt.Errorf("%s: %w", program, err)
 	}
 	var a struct{ Username, Secret string }
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil || a.Secret == "" {

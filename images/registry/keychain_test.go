@@ -124,6 +124,9 @@ func TestHelpers(t *testing.T) {
 		if user != c.want || (err != nil) != c.fails {
 			t.Errorf("%s: %q %v", c.config, user, err)
 		}
+		if err != nil && strings.HasSuffix(err.Error(), " ") {
+			t.Errorf("%s: %q ends in a space", c.config, err)
+		}
 	}
 	if user, _ := lookup(t, `{"credsStore":"good"}`, "index.docker.io", "library/a"); user != "from https://index.docker.io/v1/" {
 		t.Errorf("the hub is known as %q", user)
