@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -20,11 +21,12 @@ import (
 type keychain struct {
 	getenv func(string) string
 	home   string
+	run    string // /run, but in tests
 }
 
 func newKeychain() *keychain {
 	home, _ := os.UserHomeDir()
-	return &keychain{os.Getenv, home}
+	return &keychain{os.Getenv, home, "/run"}
 }
 
 // credential is one entry of "auths".
@@ -75,7 +77,14 @@ func (k *keychain) paths() []string {
 // below /tmp lies in a folder of everybody's, where only one that is ours alone is believed.
 func (k *keychain) withoutRuntimeDir() []string {
 	uid := os.Getuid()
-	out := []string{fmt.Sprintf("/run/user/%d/containers/auth.json", uid)}
+	var out []string
+	// podman that root runs makes /run/containers for itself alone: nobody else has logged in there.
+	ask := func(path string) {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrPermission) {
+			out = append(out, path)
+		}
+	}
+	ask(filepath.Join(k.run, "user", strconv.Itoa(uid), "containers", "auth.json"))
 	tmp := k.getenv("TMPDIR")
 	if tmp == "" {
 		tmp = "/tmp"
@@ -86,7 +95,8 @@ func (k *keychain) withoutRuntimeDir() []string {
 			out = append(out, filepath.Join(dir, "containers", "auth.json"))
 		}
 	}
-	return append(out, fmt.Sprintf("/run/containers/%d/auth.json", uid))
+	ask(filepath.Join(k.run, "containers", strconv.Itoa(uid), "auth.json"))
+	return out
 }
 
 // find returns the credentials for a repository (host and path), or Anonymous. An error is what kept it

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,7 @@ func lookup(t *testing.T, config, host, path string) (user string, err error) {
 			t.Fatal(err)
 		}
 	}
-	k := &keychain{func(name string) string { return map[string]string{"DOCKER_CONFIG": dir}[name] }, ""}
+	k := &keychain{func(name string) string { return map[string]string{"DOCKER_CONFIG": dir}[name] }, "", t.TempDir()}
 	a, err := k.find(t.Context(), host, path)
 	if err != nil && strings.Contains(err.Error(), "pass-word") {
 		t.Errorf("a secret in an error: %v", err)
@@ -83,7 +84,7 @@ func TestBadFiles(t *testing.T) {
 		if err := make(filepath.Join(dir, "config.json")); err != nil {
 			t.Fatal(err)
 		}
-		k := &keychain{func(n string) string { return map[string]string{"DOCKER_CONFIG": dir}[n] }, ""}
+		k := &keychain{func(n string) string { return map[string]string{"DOCKER_CONFIG": dir}[n] }, "", t.TempDir()}
 		if _, err := k.find(t.Context(), "reg.example", "a"); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -138,7 +139,7 @@ func TestHelpers(t *testing.T) {
 func TestOrderOfFiles(t *testing.T) {
 	home := t.TempDir()
 	env := map[string]string{"REGISTRY_AUTH_FILE": home + "/flag.json", "DOCKER_CONFIG": home + "/docker", "XDG_RUNTIME_DIR": home + "/run", "XDG_CONFIG_HOME": home + "/conf"}
-	k := &keychain{func(name string) string { return env[name] }, home}
+	k := &keychain{func(name string) string { return env[name] }, home, t.TempDir()}
 	files := []string{"DOCKER_AUTH_CONFIG", "flag.json", "docker/config.json", "run/containers/auth.json", "conf/containers/auth.json"}
 	entry := func(user string) string { return fmt.Sprintf(`{"auths":{"reg.example":{"auth":%q}}}`, auth(user)) }
 	for _, f := range files[1:] {
@@ -206,7 +207,7 @@ func TestHelperThatHangs(t *testing.T) {
 func TestAccountsWithoutSession(t *testing.T) {
 	tmp := t.TempDir()
 	env := map[string]string{"TMPDIR": tmp}
-	k := &keychain{func(name string) string { return env[name] }, t.TempDir()}
+	k := &keychain{func(name string) string { return env[name] }, t.TempDir(), t.TempDir()}
 	dir := filepath.Join(tmp, fmt.Sprintf("podman-run-%d", os.Getuid()))
 	if err := os.MkdirAll(filepath.Join(dir, "containers"), 0o700); err != nil {
 		t.Fatal(err)
@@ -225,7 +226,7 @@ func TestAccountsWithoutSession(t *testing.T) {
 	if !known() {
 		t.Error("podman's file is not read")
 	}
-	session := fmt.Sprintf("/run/user/%d/containers/auth.json", os.Getuid())
+	session := filepath.Join(k.run, "user", strconv.Itoa(os.Getuid()), "containers", "auth.json")
 	if p := k.paths(); slices.Index(p, session) < 0 || slices.Index(p, session) > slices.Index(p, file) {
 		t.Errorf("podman uses the folder of a session first, if there is one: %q", p)
 	}
