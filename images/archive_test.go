@@ -167,7 +167,7 @@ func TestDockerSaveOfOldVersions(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	two := registrytest.File{Name: "manifest.json", Body: `[{"RepoTags":["a:1"]},{"RepoTags":["b:1"]}]`}
+	two := registrytest.File{Name: "manifest.json", Body: `[{"Config":"1","RepoTags":["a:1"]},{"Config":"2","RepoTags":["b:1"]}]`}
 	if _, _, err := pull(t, im, "docker-archive:"+write(two)); err == nil || !strings.Contains(err.Error(), "a:1, b:1") {
 		t.Errorf("two images: %v", err)
 	}

@@ -13,9 +13,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/4cc2e759/sandbox/images/archive"
@@ -24,6 +26,7 @@ import (
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/registry"
 	"github.com/4cc2e759/sandbox/images/store"
+	"github.com/4cc2e759/sandbox/internal/hint"
 	"github.com/4cc2e759/sandbox/internal/printable"
 	"github.com/4cc2e759/sandbox/internal/progress"
 )
@@ -112,7 +115,11 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 	defer a.Close()
 	first, err := a.First(ctx, platform)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
+		said := fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
+		if several := new(archive.ChoiceError); errors.As(err, &several) {
+			said = hint.With(said, "one of them is written as "+printable.Line(ref.String()+":"+several.Have[0], maxError))
+		}
+		return nil, said
 	}
 	if err := im.put(ctx, first.Bytes, first.Digest); err != nil {
 		return nil, err
@@ -125,15 +132,43 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 }
 
 func (im *Images) openArchive(ctx context.Context, ref Ref) (archive.Archive, error) {
-	path := ref.File
+	path, name := ref.File, ref.Tag
 	if !filepath.IsAbs(path) && im.o.Dir != "" {
 		path = filepath.Join(im.o.Dir, path)
 	}
-	a, err := archive.Open(ctx, string(ref.Kind), path, ref.Tag, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
+	switch _, err := os.Stat(path); {
+	case ref.Kind == OCIArchive, ref.Kind == DockerArchive:
+		path, name = splitFile(path)
+	case ref.Kind == OCI && name != "" && err != nil: // the name of an image may have a colon, too
+		if dir, of := splitFile(path + ":" + name); of != "" {
+			path, name = dir, of
+		}
+	}
+	a, err := archive.Open(ctx, string(ref.Kind), path, name, im.archiveOptions())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
 	}
 	return a, nil
+}
+
+func (im *Images) archiveOptions() archive.Options {
+	return archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report, Full: func(name string) string {
+		if r, err := parseName(name); err == nil {
+			return r.String()
+		}
+		return name
+	}}
+}
+
+// splitFile takes FILE[:NAME] apart. Both may hold colons: the longest part that is there is the file.
+func splitFile(s string) (file, name string) {
+	for i := len(s); i > 0; i = strings.LastIndexByte(s[:i], ':') {
+		if _, err := os.Stat(s[:i]); err != nil {
+			continue
+		}
+		return s[:i], strings.TrimPrefix(s[i:], ":")
+	}
+	return s, ""
 }
 
 func (im *Images) resolveRegistry(ctx context.Context, ref Ref, platform string) (*Image, error) {

@@ -83,7 +83,7 @@ func TestImportRoundTrip(t *testing.T) {
 				b = gzipped(t, sent)
 			}
 			path := file(t, b)
-			got, err := im.Import(t.Context(), path, "", "linux/amd64")
+			got, err := im.Import(t.Context(), images.File{Path: path}, "", "linux/amd64")
 			if err != nil {
 				t.Fatalf("%s, %s: %v", name, how, err)
 			}
@@ -112,7 +112,7 @@ func TestImportedIsThere(t *testing.T) {
 	b, _ := export(t, from, img, "")
 	f := newFake(t, blobs, nil)
 	im, st := client(t, images.Options{})
-	if _, err := im.Import(t.Context(), file(t, b), f.ref("mine"), "linux/amd64"); err != nil {
+	if _, err := im.Import(t.Context(), images.File{Path: file(t, b)}, f.ref("mine"), "linux/amd64"); err != nil {
 		t.Fatal(err)
 	}
 	_, layers, err := pull(t, im, f.ref("mine"))
@@ -174,14 +174,14 @@ func TestImportRefuses(t *testing.T) {
 		"text":                    {[]byte(strings.Repeat("this is no archive\n", 100)), "", "not a tar file"},
 		"nothing":                 {nil, "", "neither index.json nor manifest.json"},
 		"an archive of something": {registrytest.Layer{Files: []registrytest.File{{Name: "a"}}}.Tar(t), "", "neither index.json nor manifest.json"},
-		"no name":                 {unnamed, "", "gives 0 names"},
+		"no name":                 {unnamed, "", "gives its image no name"},
 		"a name that is none":     {good, "No Name", "not a name for an image"},
 		"a digest as the name":    {good, "team/app@" + d.Digest, "not a name for an image"},
 		"a folder as the name":    {good, "oci:here", "not a name for an image"},
 	} {
 		im, st := client(t, images.Options{})
 		path := file(t, c.b)
-		_, err := im.Import(t.Context(), path, c.call, "linux/amd64")
+		_, err := im.Import(t.Context(), images.File{Path: path}, c.call, "linux/amd64")
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one with %q and the file", name, err, c.want)
 		}
@@ -194,15 +194,15 @@ func TestImportRefuses(t *testing.T) {
 		if damage, err := st.Verify(t.Context(), store.VerifyOptions{Layer: layer.Check(st.TempDir)}); err != nil || len(damage) > 0 {
 			t.Errorf("%s: %v, %v", name, damage, err)
 		}
-		if got, err := im.Import(t.Context(), file(t, good), "", "linux/amd64"); err != nil || string(got.Manifest) != d.Digest {
+		if got, err := im.Import(t.Context(), images.File{Path: file(t, good)}, "", "linux/amd64"); err != nil || string(got.Manifest) != d.Digest {
 			t.Errorf("%s: the good one afterwards: %+v, %v", name, got, err)
 		}
 	}
 	im, _ := client(t, images.Options{})
-	if _, err := im.Import(t.Context(), filepath.Join(dir, "none.tar"), "", "linux/amd64"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := im.Import(t.Context(), images.File{Path: filepath.Join(dir, "none.tar")}, "", "linux/amd64"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, err := im.Import(t.Context(), dir, "x:1", "linux/amd64"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := im.Import(t.Context(), images.File{Path: dir}, "x:1", "linux/amd64"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func TestExportOfADamagedBlob(t *testing.T) {
 		t.Errorf("said: %q", said)
 	}
 	other, _ := client(t, images.Options{})
-	got, err := other.Import(t.Context(), file(t, b), "", "linux/amd64")
+	got, err := other.Import(t.Context(), images.File{Path: file(t, b)}, "", "linux/amd64")
 	if err != nil {
 		t.Fatal(err)
 	}

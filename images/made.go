@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/4cc2e759/sandbox/images/archive"
 	"github.com/4cc2e759/sandbox/images/out"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
@@ -82,47 +80,6 @@ func madeRecord(img *Image, layers []store.Layer) store.ImageRecord {
 		r.Layers = append(r.Layers, l.Name)
 	}
 	return r
-}
-
-// Import takes the one image of a file in, an OCI layout as a tar or what `docker save` writes, and calls it
-// name; "" is the name that the file gives it. The blobs are kept, so that it can leave as it came when the
-// file is gone.
-func (im *Images) Import(ctx context.Context, file, name, platform string) (*Image, error) {
-	kind, names, err := archive.Names(ctx, file, archive.Options{Store: im.st, Limits: im.o.Limits, Report: im.o.Report})
-	if err != nil {
-		if p := new(os.PathError); errors.As(err, &p) && p.Path == file { // it is named once
-			err = p.Err
-		}
-		return nil, fmt.Errorf("import %s: %w", file, err)
-	}
-	if name == "" {
-		if len(names) != 1 {
-			return nil, hint.With(fmt.Errorf("import %s: the file gives %d names to its image", file, len(names)), "sandbox import "+file+" NAME")
-		}
-		name = names[0]
-	}
-	ref, err := ParseRef(name)
-	if err != nil || ref.Kind != Registry || ref.Digest != "" {
-		return nil, hint.With(fmt.Errorf("import %s: not a name for an image: %q", file, name), "sandbox import "+file+" NAME")
-	}
-	img, err := im.Resolve(ctx, Ref{Kind: Kind(kind), File: file}, platform)
-	if err != nil {
-		return nil, err
-	}
-	p := &pull{im: im, img: img, have: map[store.Digest]store.Layer{}, keep: true}
-	defer p.close()
-	if err := p.fetch(ctx, img.Layers); err != nil {
-		return nil, err
-	}
-	var layers []store.Layer
-	for _, l := range img.Layers {
-		if err := im.keepOf(ctx, img, l); err != nil {
-			return nil, err
-		}
-		layers = append(layers, p.have[l.DiffID])
-	}
-	img.Ref = ref.String()
-	return img, im.st.PutImage(madeRecord(img, layers))
 }
 
 // keepOf brings the blob of a layer that was there as a tree already; a plain tar can be put together from it.

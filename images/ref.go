@@ -3,6 +3,7 @@ package images
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/store"
@@ -23,7 +24,7 @@ const (
 )
 
 // Ref is a parsed reference. Host, Path, Tag and Digest belong to images of a registry, File and, for
-// OCI, Tag to the others.
+// OCI, Tag to the others. File of an archive is FILE[:NAME]: what of it is the file is seen where it is opened.
 type Ref struct {
 	Kind       Kind
 	Host, Path string // "docker.io", "library/debian"
@@ -45,7 +46,7 @@ const (
 	maxName     = 255
 )
 
-// ParseRef reads name[:tag][@digest], oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or dir:DIR.
+// ParseRef reads name[:tag][@digest], oci:DIR[:TAG], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or dir:DIR.
 // A name without a host is one of docker.io.
 func ParseRef(s string) (Ref, error) {
 	kind, rest, ok := strings.Cut(s, ":")
@@ -59,9 +60,20 @@ func ParseRef(s string) (Ref, error) {
 	}
 	r, err := parseName(s)
 	if err != nil {
-		return Ref{}, fmt.Errorf("not an image reference: %q: %w", s, err)
+		return Ref{}, hint.With(fmt.Errorf("not an image reference: %q: %w", s, err), pathHint(s))
 	}
 	return r, nil
+}
+
+// pathHint says how a file or a folder is written as a reference, for what can only be one; else it is "".
+func pathHint(s string) string {
+	switch {
+	case !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "./") && !strings.HasPrefix(s, "../"):
+		return ""
+	case strings.HasSuffix(s, ".tgz"), strings.Contains(path.Base(s), ".tar"):
+		return "a file is written as oci-archive:" + s + " or docker-archive:" + s
+	}
+	return "a folder is written as oci:" + s + " if it is an OCI layout, as dir:" + s + " if it holds the files of a system"
 }
 
 func parseFile(k Kind, rest string) (Ref, error) {
@@ -91,6 +103,9 @@ func parseName(s string) (r Ref, err error) {
 			return r, fmt.Errorf("bad tag %q", r.Tag)
 		}
 	}
+	if name == "" {
+		return r, errors.New("there is no name")
+	}
 	r.Host, r.Path = splitName(name)
 	switch {
 	case len(r.Path) > maxName:
@@ -103,7 +118,7 @@ func parseName(s string) (r Ref, err error) {
 			return r, errors.New("names are lower case")
 		}
 		if !component.MatchString(c) {
-			return r, fmt.Errorf("bad name %q", r.Path)
+			return r, fmt.Errorf("bad name %q", name)
 		}
 	}
 	if r.Tag == "" && r.Digest == "" {

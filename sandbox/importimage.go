@@ -16,29 +16,48 @@ import (
 	"github.com/4cc2e759/sandbox/sandbox/build"
 )
 
-// Import takes the image of a file into the store, as name or as the file calls it.
+// Import takes the image of a file into the store, as name or as the file calls it. Of several it takes the one that
+// the file calls name.
 func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image, error) {
+	fi, err := os.Stat(file)
+	switch {
+	case err != nil:
+		if r, bad := images.ParseRef(file); bad == nil && r.Kind != images.Registry {
+			return nil, hint.With(fmt.Errorf("import takes the name of a file: %s", file), "sandbox pull "+file)
+		}
+	case fi.IsDir():
+		return nil, hint.With(fmt.Errorf("import %s: not a file but a folder", file), folderHint(file))
+	case !fi.Mode().IsRegular():
+		f := &opened{path: file, flags: os.O_RDONLY}
+		return m.importFrom(ctx, f, file, name)
+	}
 	im, err := m.images("")
 	if err != nil {
 		return nil, err
 	}
-	if file, err = filepath.Abs(file); err != nil {
-		return nil, err
-	}
-	if fi, err := os.Stat(file); err == nil && !fi.IsDir() && !fi.Mode().IsRegular() {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, fmt.Errorf("import %w", err)
-		}
-		defer f.Close()
-		return m.ImportFrom(ctx, f, name)
-	}
-	return im.Import(ctx, file, name, build.Platform())
+	return im.Import(ctx, images.File{Path: file}, name, build.Platform())
 }
 
-// ImportFrom is Import of what comes through a pipe. An archive is read in no order, so it is a temporary file of the
-// store for as long as that takes.
+// folderHint says how the image of a folder is taken.
+func folderHint(dir string) string {
+	has := func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil }
+	switch {
+	case has("index.json"):
+		return "sandbox pull oci:" + dir
+	case has("manifest.json"):
+		return "skopeo copy dir:" + dir + " oci:LAYOUT, then sandbox pull oci:LAYOUT"
+	}
+	return "for a folder with the files of a system: sandbox pull dir:" + dir
+}
+
+// ImportFrom is Import of what comes through a pipe. It ends with ctx, also while nothing comes.
 func (m *Manager) ImportFrom(ctx context.Context, r io.Reader, name string) (*images.Image, error) {
+	return m.importFrom(ctx, io.NopCloser(r), "-", name)
+}
+
+// importFrom keeps what r gives as a temporary file of the store for as long as it is read, as an archive is in no
+// order. It is called what the user calls it.
+func (m *Manager) importFrom(ctx context.Context, r io.ReadCloser, called, name string) (*images.Image, error) {
 	st, err := m.Store()
 	if err != nil {
 		return nil, err
@@ -48,33 +67,35 @@ func (m *Manager) ImportFrom(ctx context.Context, r io.Reader, name string) (*im
 		return nil, err
 	}
 	defer cleanup()
-	file := filepath.Join(dir, "standard-input.tar")
+	file := filepath.Join(dir, "image.tar")
 	f, err := os.Create(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	most := m.limits().WithDefaults().Bytes
-	stop := context.AfterFunc(ctx, func() {
-		if c, ok := r.(io.Closer); ok { // a read of a pipe waits for ever
-			c.Close()
-		}
+	var n int64
+	err = orEnd(ctx, func() (err error) {
+		defer r.Close()
+		n, err = io.Copy(f, io.LimitReader(r, most+1))
+		return err
 	})
-	defer stop()
-	n, err := io.Copy(f, io.LimitReader(r, most+1))
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // n may still change
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("import: %w", store.Space(err, "write", file))
+		if p := new(os.PathError); errors.As(err, &p) && p.Path == called { // it is named once
+			err = p.Err
+		}
+		return nil, fmt.Errorf("import %s: %w", called, store.Space(err, "write", file))
 	case n > most:
-		return nil, fmt.Errorf("import: %w", &layer.LimitError{What: "archive", Key: "size", Limit: most})
+		return nil, fmt.Errorf("import %s: %w", called, &layer.LimitError{What: "archive", Key: "size", Limit: most})
 	}
 	im, err := m.images("")
 	if err != nil {
 		return nil, err
 	}
-	return im.Import(ctx, file, name, build.Platform())
+	return im.Import(ctx, images.File{Path: file, Called: called}, name, build.Platform())
 }
 
 // Inspect finds out what a reference stands for: in the store, in a file or in a registry. No layer is

@@ -95,7 +95,7 @@ func newInspect(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
 		Short: "Show what an image is: digests, layers, how it runs",
-		Long: `Shows an image of the store, of a file (oci-archive:FILE, docker-archive:FILE, oci:DIR) or of a registry.
+		Long: `Shows an image of the store, of a file (oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], oci:DIR[:TAG]) or of a registry.
 No layer is fetched.` + "\n" + exitStatus,
 		Example: `  sandbox inspect debian:12
   sandbox inspect --json oci-archive:env.tar`,

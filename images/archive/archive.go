@@ -37,10 +37,11 @@ type Options struct {
 	Store  *store.Store // for temporary files
 	Limits layer.Limits // of a file that is compressed as a whole; Memory is for the names in any
 	Report progress.Report
+	Full   func(string) string // the full form of a name, by which two are compared; nil = as it is
 }
 
 // Open opens what kind ("oci", "oci-archive", "docker-archive", "dir") says at path. tag chooses among
-// the images of a layout; "" = the only one, or latest. A compressed file is unpacked here, which ends
+// the images of a layout or archive, by name, tag or @N; "" = the only one, or latest. A compressed file is unpacked here, which ends
 // with ctx; more of it than o.Limits allow is a *[layer.LimitError].
 func Open(ctx context.Context, kind, path, tag string, o Options) (Archive, error) {
 	switch kind {
@@ -49,19 +50,19 @@ func Open(ctx context.Context, kind, path, tag string, o Options) (Archive, erro
 		if err != nil {
 			return nil, err
 		}
-		return &layout{files: f, tag: tag}, nil
+		return &layout{files: f, tag: tag, full: o.Full}, nil
 	case "oci-archive":
 		f, err := openTar(ctx, path, o)
 		if err != nil {
 			return nil, err
 		}
-		return &layout{files: f, tag: tag}, nil
+		return &layout{files: f, tag: tag, full: o.Full}, nil
 	case "docker-archive":
 		f, err := openTar(ctx, path, o)
 		if err != nil {
 			return nil, err
 		}
-		return &dockerArchive{files: f}, nil
+		return &dockerArchive{files: f, name: tag, full: o.Full}, nil
 	case "dir":
 		return openDir(path, o)
 	}

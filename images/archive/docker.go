@@ -17,6 +17,8 @@ import (
 // dockerArchive is what `docker save` writes: manifest.json, one configuration and the layers as tars.
 type dockerArchive struct {
 	files files
+	name  string // of one of its images
+	full  func(string) string
 
 	once   sync.Once
 	first  oci.First
@@ -74,29 +76,18 @@ func (a *dockerArchive) First(ctx context.Context, _ string) (oci.First, error) 
 }
 
 func (a *dockerArchive) read(ctx context.Context) (oci.First, error) {
-	b, err := readAll(a.files, "manifest.json", oci.MaxManifest)
+	list, err := dockerImages(a.files)
 	if errors.Is(err, fs.ErrNotExist) {
 		return oci.First{}, errors.New("not an archive of `docker save`: it has no manifest.json")
 	}
 	if err != nil {
 		return oci.First{}, err
 	}
-	var images []struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
+	at, err := choose("archive", dockerEntries(list), a.name, a.full)
+	if err != nil {
+		return oci.First{}, err
 	}
-	if err := json.Unmarshal(b, &images); err != nil {
-		return oci.First{}, fmt.Errorf("manifest.json: %w", err)
-	}
-	if len(images) != 1 {
-		var names []string
-		for _, im := range images {
-			names = append(names, im.RepoTags...)
-		}
-		return oci.First{}, fmt.Errorf("the archive holds %d images, not one: %s", len(images), listed(names))
-	}
-	im := images[0]
+	im := list[at]
 	config, err := readAll(a.files, im.Config, oci.MaxConfig)
 	if err != nil {
 		return oci.First{}, fmt.Errorf("configuration: %w", err)

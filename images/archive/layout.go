@@ -4,20 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/4cc2e759/sandbox/images/oci"
 	"github.com/4cc2e759/sandbox/images/store"
-	"github.com/4cc2e759/sandbox/internal/printable"
 )
 
 // layout is an OCI layout: index.json and blobs/sha256.
 type layout struct {
 	files files
 	tag   string
+	full  func(string) string
 }
 
 // The annotations by which tools name the images of a layout.
@@ -47,43 +45,16 @@ func (a *layout) First(ctx context.Context, platform string) (oci.First, error) 
 	if err != nil {
 		return oci.First{}, err
 	}
-	d, err := a.choose(doc.Manifests)
+	i, err := choose("layout", layoutEntries(doc.Manifests), a.tag, a.full)
 	if err != nil {
 		return oci.First{}, err
 	}
+	d := doc.Manifests[i]
 	if b, err = a.Get(ctx, d, oci.MaxManifest); err != nil {
 		return oci.First{}, err
 	}
 	return oci.First{Bytes: b, Digest: d.Digest, MediaType: d.MediaType}, nil
 }
-
-func (a *layout) choose(all []oci.Descriptor) (oci.Descriptor, error) {
-	want := a.tag
-	if want == "" {
-		if len(all) == 1 {
-			return all[0], nil
-		}
-		want = "latest"
-	}
-	var have []string
-	for _, d := range all {
-		tag, name := d.Annotations[refAnnotation], d.Annotations[nameAnnotation]
-		if tag == want || strings.HasSuffix(tag, ":"+want) || strings.HasSuffix(name, ":"+want) {
-			return d, nil
-		}
-		if tag != "" {
-			have = append(have, tag)
-		}
-	}
-	slices.Sort(have)
-	if a.tag == "" {
-		return oci.Descriptor{}, fmt.Errorf("the layout holds %d images; choose one by its tag: %s", len(all), listed(have))
-	}
-	return oci.Descriptor{}, fmt.Errorf("the layout has no tag %q, only: %s", a.tag, listed(have))
-}
-
-// listed are names of a document in a message.
-func listed(names []string) string { return printable.Line(strings.Join(names, ", "), 400) }
 
 func blobName(d store.Digest) string { return "blobs/sha256/" + d.Hex() }
 
