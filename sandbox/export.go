@@ -145,27 +145,28 @@ func (m *Manager) Outgoing(ctx context.Context, ref string) (*Outgoing, error) {
 	return g, err
 }
 
-// Export writes the image to a file, which appears when it is whole.
+// Export writes the image to a file, which appears when it is whole. A pipe or a device is written to.
 func (g *Outgoing) Export(ctx context.Context, file string) (out.Result, error) {
+	switch there, err := inPlace(file); {
+	case err != nil:
+		return out.Result{}, err
+	case there:
+		w := &opened{path: file, flags: os.O_WRONLY}
+		r, err := g.ExportTo(ctx, w)
+		if ctx.Err() != nil { // it may still be waiting for a reader
+			return r, err
+		}
+		return r, errors.Join(err, w.Close())
+	}
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return out.Result{}, err
-	}
-	if fi, err := os.Stat(file); err == nil && fi.IsDir() {
-		return out.Result{}, fmt.Errorf("not a file: %s", file)
-	} else if err == nil && !fi.Mode().IsRegular() { // a pipe, /dev/null
-		w, err := os.OpenFile(file, os.O_WRONLY, 0)
-		if err != nil {
-			return out.Result{}, err
-		}
-		r, err := g.ExportTo(ctx, w)
-		return r, errors.Join(err, w.Close())
 	}
 	return out.Export(ctx, file, g.Name, g.Image, g.im.OutOptions(func(s string) { g.m.notice("%s", s) }))
 }
 
 // ExportTo writes the image to w once it is whole: until then it is a temporary file of the store, since a tar has
-// sizes before what they are of.
+// sizes before what they are of. It ends with ctx, also while w takes nothing.
 func (g *Outgoing) ExportTo(ctx context.Context, w io.Writer) (r out.Result, err error) {
 	st, err := g.m.Store()
 	if err != nil {
@@ -185,8 +186,10 @@ func (g *Outgoing) ExportTo(ctx context.Context, w io.Writer) (r out.Result, err
 		return r, err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, f)
-	return r, err
+	return r, orEnd(ctx, func() error {
+		_, err := io.Copy(w, f)
+		return err
+	})
 }
 
 // WriteSBOM writes the list of packages, as SPDX JSON.
@@ -194,7 +197,22 @@ func (g *Outgoing) WriteSBOM(file string) error {
 	if g.SBOM == nil {
 		return ErrNoSBOM()
 	}
-	return atomicfile.Write(file, g.SBOM, 0o644)
+	there, err := inPlace(file)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		w := &opened{path: file, flags: os.O_WRONLY}
+		_, err = w.Write(g.SBOM)
+		return errors.Join(err, w.Close())
+	}
+	if err = atomicfile.Write(file, g.SBOM, 0o644); err != nil {
+		if p := new(os.PathError); errors.As(err, &p) { // which names the temporary file
+			err = p.Err
+		}
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
 }
 
 // ErrNoSBOM says why there is no list of packages.

@@ -36,13 +36,16 @@ layers of the base leave as they came, and one lock gives the same file on every
 	codeFlag(cmd, &code)
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		piped := file == "-" || a.isOutput(file)
 		switch {
-		case file == "-" && isTerminal(a.out):
-			return usage(cmd, errors.New("-o -: standard output is a terminal; name a file, or pipe it to a program"))
-		case file == "-" && asJSON:
-			return usage(cmd, errors.New("-o - and --json both want standard output"))
-		case sbom != "" && sbom == file, sbom != "" && sameFile(sbom, file):
-			return usage(cmd, fmt.Errorf("--output and --sbom are the same file: %s", sbom))
+		case piped && isTerminal(a.out):
+			return usage(cmd, fmt.Errorf("-o %s: standard output is a terminal; name a file, or pipe it to a program", file))
+		case piped && asJSON:
+			return usage(cmd, fmt.Errorf("-o %s and --json both want standard output", file))
+		case sbom == "-":
+			return usage(cmd, errors.New("--sbom wants a file"))
+		case sbom != "" && file != "" && sameFile(sbom, file):
+			return usage(cmd, errSameFile(sbom))
 		}
 		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name, Code: code})
 		if err != nil {
@@ -54,9 +57,12 @@ layers of the base leave as they came, and one lock gives the same file on every
 		}
 		if file == "" {
 			file = fileName(g.Name)
+			if sbom != "" && sameFile(sbom, file) {
+				return usage(cmd, errSameFile(sbom))
+			}
 		}
 		var r out.Result
-		if file == "-" {
+		if piped {
 			r, err = g.ExportTo(cmd.Context(), a.out)
 		} else {
 			r, err = g.Export(cmd.Context(), file)
@@ -81,12 +87,27 @@ layers of the base leave as they came, and one lock gives the same file on every
 			called = g.Name + ", "
 		}
 		a.notice(fmt.Sprintf("wrote %s: %s%d layers, %s", file, called, r.Layers, bytesText(r.Size)))
-		if file != "-" {
+		if !piped {
 			a.printf("%s\n", r.Manifest)
 		}
 		return nil
 	}
 	return cmd
+}
+
+// isOutput tells whether file is what standard output leads to: /dev/stdout, whatever that is. What is written to
+// /dev/null is in nobody's way.
+func (a *app) isOutput(file string) bool {
+	if file == "" {
+		return false
+	}
+	x, err1 := os.Stat(file)
+	y, err2 := a.out.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(x, y) && (x.Mode()&os.ModeCharDevice == 0 || isTerminal(a.out))
+}
+
+func errSameFile(sbom string) error {
+	return fmt.Errorf("--output and --sbom are the same file: %s", sbom)
 }
 
 // sameFile tells whether two paths lead to one file, which need not be there yet.
