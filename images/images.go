@@ -133,17 +133,15 @@ func (im *Images) resolveArchive(ctx context.Context, ref Ref, platform string) 
 
 func (im *Images) openArchive(ctx context.Context, ref Ref) (archive.Archive, error) {
 	path, name := ref.File, ref.Tag
-	if !filepath.IsAbs(path) && im.o.Dir != "" {
-		path = filepath.Join(im.o.Dir, path)
-	}
-	switch _, err := os.Stat(path); {
-	case ref.Kind == OCIArchive, ref.Kind == DockerArchive:
-		path, name = splitFile(path)
-	case ref.Kind == OCI && name != "" && err != nil: // the name of an image may have a colon, too
-		if dir, of := splitFile(path + ":" + name); of != "" {
+	switch ref.Kind {
+	case OCIArchive, DockerArchive:
+		path, name = im.splitFile(path)
+	case OCI: // the name of an image may have a colon, too
+		if dir, of := im.splitFile(ref.File + ":" + name); name != "" && !im.exists(path) && of != "" {
 			path, name = dir, of
 		}
 	}
+	path = im.at(path)
 	a, err := archive.Open(ctx, string(ref.Kind), path, name, im.archiveOptions())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, printable.Error(err, maxError))
@@ -160,13 +158,25 @@ func (im *Images) archiveOptions() archive.Options {
 	}}
 }
 
+// at is where the path of a reference leads to.
+func (im *Images) at(path string) string {
+	if filepath.IsAbs(path) || im.o.Dir == "" {
+		return path
+	}
+	return filepath.Join(im.o.Dir, path)
+}
+
+func (im *Images) exists(path string) bool {
+	_, err := os.Stat(im.at(path))
+	return err == nil
+}
+
 // splitFile takes FILE[:NAME] apart. Both may hold colons: the longest part that is there is the file.
-func splitFile(s string) (file, name string) {
+func (im *Images) splitFile(s string) (file, name string) {
 	for i := len(s); i > 0; i = strings.LastIndexByte(s[:i], ':') {
-		if _, err := os.Stat(s[:i]); err != nil {
-			continue
+		if im.exists(s[:i]) {
+			return s[:i], strings.TrimPrefix(s[i:], ":")
 		}
-		return s[:i], strings.TrimPrefix(s[i:], ":")
 	}
 	return s, ""
 }

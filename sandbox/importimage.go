@@ -21,6 +21,8 @@ import (
 func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image, error) {
 	fi, err := os.Stat(file)
 	switch {
+	case file == "":
+		return nil, errors.New("import: the name of the file is empty")
 	case err != nil:
 		if r, bad := images.ParseRef(file); bad == nil && r.Kind != images.Registry {
 			return nil, hint.With(fmt.Errorf("import takes the name of a file: %s", file), "sandbox pull "+file)

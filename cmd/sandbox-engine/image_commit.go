@@ -50,9 +50,9 @@ func newImport(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE [NAME]",
 		Short: "Take an image from a file that docker save, podman save or export wrote",
-		Long: `Takes the one image of a tar file (- is standard input) into the store, as NAME or as the file calls it.
-It is run, exported and pushed like one that was pulled, with the digests that it came with, also when
-the file is gone.` + "\n" + exitStatus,
+		Long: `Takes the image of a tar file (- is standard input) into the store, as NAME or as the file calls it; of
+several images, the one that the file calls NAME. It is run, exported and pushed like one that was pulled,
+with the digests that it came with, also when the file is gone.` + "\n" + exitStatus,
 		Example: `  sandbox import env.tar
   sandbox import saved.tar team/app:1.0 && sandbox run --image team/app:1.0
   podman save team/app:1.0 | sandbox import - team/app:1.0`,
@@ -95,8 +95,8 @@ func newInspect(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect REF",
 		Short: "Show what an image is: digests, layers, how it runs",
-		Long: `Shows an image of the store, of a file (oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], oci:DIR[:TAG]) or of a registry.
-No layer is fetched.` + "\n" + exitStatus,
+		Long: `Shows an image of the store, of a file (oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], oci:DIR[:TAG])
+or of a registry. No layer is fetched.` + "\n" + exitStatus,
 		Example: `  sandbox inspect debian:12
   sandbox inspect --json oci-archive:env.tar`,
 		Args:              cobra.ExactArgs(1),

@@ -17,8 +17,9 @@ func newPull(a *app) *cobra.Command {
 		Use:   "pull REF",
 		Short: "Fetch an image into the store",
 		Long: `Fetches and unpacks an image: NAME[:TAG][@DIGEST] of a registry, oci:DIR[:TAG], oci-archive:FILE[:NAME],
-docker-archive:FILE[:NAME] or dir:DIR, a folder with the files of a system, which is not what skopeo calls dir:.
-NAME chooses among several images. What the store has is not fetched again; a pull that was ended goes on.` + "\n" + exitStatus,
+docker-archive:FILE[:NAME] or dir:DIR. NAME chooses among several images. DIR of dir: holds the files of a
+system, not an image, as what skopeo calls dir: does. What the store has is not fetched again; a pull that
+was ended goes on.` + "\n" + exitStatus,
 		Example: `  sandbox pull debian:12
   sandbox pull oci:./image`,
 		Args: cobra.ExactArgs(1),
