@@ -167,7 +167,7 @@ func TestWhatRegistriesAndFilesSay(t *testing.T) {
 	_, err := resolve(t, im, "docker-archive:"+save(strings.Repeat("c", 50_000)))
 	tame(t, err)
 	layout := t.TempDir()
-	all := map[string]registrytest.Descriptor{}
+	all := map[string]registrytest.Descriptor{"other": blobs.Image(t, app(7))}
 	for i := range 500 {
 		all[fmt.Sprintf("tag-%d-%s", i, strings.Repeat("t", 50))] = d
 	}
