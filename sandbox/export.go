@@ -192,8 +192,8 @@ func (g *Outgoing) ExportTo(ctx context.Context, w io.Writer) (r out.Result, err
 	})
 }
 
-// WriteSBOM writes the list of packages, as SPDX JSON.
-func (g *Outgoing) WriteSBOM(file string) error {
+// WriteSBOM writes the list of packages, as SPDX JSON. A pipe that nobody reads it waits for no longer than ctx.
+func (g *Outgoing) WriteSBOM(ctx context.Context, file string) error {
 	if g.SBOM == nil {
 		return ErrNoSBOM()
 	}
@@ -203,8 +203,10 @@ func (g *Outgoing) WriteSBOM(file string) error {
 		return err
 	case there:
 		w := &opened{path: file, flags: os.O_WRONLY}
-		_, err = w.Write(g.SBOM)
-		return errors.Join(err, w.Close())
+		return orEnd(ctx, func() error {
+			_, err := w.Write(g.SBOM)
+			return errors.Join(err, w.Close())
+		})
 	}
 	if err = atomicfile.Write(file, g.SBOM, 0o644); err != nil {
 		if p := new(os.PathError); errors.As(err, &p) { // which names the temporary file

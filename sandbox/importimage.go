@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/4cc2e759/sandbox/images"
+	"github.com/4cc2e759/sandbox/images/archive"
 	"github.com/4cc2e759/sandbox/images/layer"
 	"github.com/4cc2e759/sandbox/images/store"
 	"github.com/4cc2e759/sandbox/internal/hint"
@@ -28,7 +29,8 @@ func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image,
 			return nil, hint.With(fmt.Errorf("import takes the name of a file: %s", file), "sandbox pull "+file)
 		}
 	case fi.IsDir():
-		return nil, hint.With(fmt.Errorf("import %s: not a file but a folder", file), folderHint(file))
+		_, take := archive.Folder(file)
+		return nil, hint.With(fmt.Errorf("import %s: not a file but a folder", file), take)
 	case !fi.Mode().IsRegular():
 		f := &opened{path: file, flags: os.O_RDONLY}
 		return m.importFrom(ctx, f, file, name)
@@ -38,18 +40,6 @@ func (m *Manager) Import(ctx context.Context, file, name string) (*images.Image,
 		return nil, err
 	}
 	return im.Import(ctx, images.File{Path: file}, name, build.Platform())
-}
-
-// folderHint says how the image of a folder is taken.
-func folderHint(dir string) string {
-	has := func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil }
-	switch {
-	case has("index.json"):
-		return "sandbox pull oci:" + dir
-	case has("manifest.json"):
-		return "skopeo copy dir:" + dir + " oci:LAYOUT, then sandbox pull oci:LAYOUT"
-	}
-	return "for a folder with the files of a system: sandbox pull dir:" + dir
 }
 
 // ImportFrom is Import of what comes through a pipe. It ends with ctx, also while nothing comes.

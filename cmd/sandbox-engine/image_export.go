@@ -37,15 +37,8 @@ layers of the base leave as they came, and one lock gives the same file on every
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		piped := file == "-" || a.isOutput(file)
-		switch {
-		case piped && isTerminal(a.out):
-			return usage(cmd, fmt.Errorf("-o %s: standard output is a terminal; name a file, or pipe it to a program", file))
-		case piped && asJSON:
-			return usage(cmd, fmt.Errorf("-o %s and --json both want standard output", file))
-		case sbom == "-":
-			return usage(cmd, errors.New("--sbom wants a file"))
-		case sbom != "" && file != "" && sameFile(sbom, file):
-			return usage(cmd, errSameFile(sbom))
+		if err := a.targets(file, sbom, piped, asJSON); err != nil {
+			return usage(cmd, err)
 		}
 		g, err := a.outgoing(cmd, args, *dir, sandbox.ProjectOptions{Profiles: *profiles}, sandbox.ExportOptions{Name: name, Code: code})
 		if err != nil {
@@ -71,7 +64,7 @@ layers of the base leave as they came, and one lock gives the same file on every
 			return err
 		}
 		if sbom != "" {
-			if err := g.WriteSBOM(sbom); err != nil {
+			if err := g.WriteSBOM(cmd.Context(), sbom); err != nil {
 				return err
 			}
 		}
@@ -86,6 +79,9 @@ layers of the base leave as they came, and one lock gives the same file on every
 		if g.Name != "" { // an image of a folder has none
 			called = g.Name + ", "
 		}
+		if file == "-" {
+			file = "to standard output"
+		}
 		a.notice(fmt.Sprintf("wrote %s: %s%d layers, %s", file, called, r.Layers, bytesText(r.Size)))
 		if !piped {
 			a.printf("%s\n", r.Manifest)
@@ -93,6 +89,21 @@ layers of the base leave as they came, and one lock gives the same file on every
 		return nil
 	}
 	return cmd
+}
+
+// targets refuses what cannot all be written where it is asked for.
+func (a *app) targets(file, sbom string, piped, asJSON bool) error {
+	switch {
+	case piped && isTerminal(a.out):
+		return fmt.Errorf("-o %s: standard output is a terminal; name a file, or pipe it to a program", file)
+	case piped && asJSON:
+		return fmt.Errorf("-o %s and --json both want standard output", file)
+	case sbom == "-":
+		return errors.New("--sbom wants a file")
+	case sbom != "" && file != "" && sameFile(sbom, file):
+		return errSameFile(sbom)
+	}
+	return nil
 }
 
 // isOutput tells whether file is what standard output leads to: /dev/stdout, whatever that is. What is written to

@@ -37,14 +37,22 @@ func openDir(path string, _ Options) (Archive, error) {
 	if !fi.IsDir() {
 		return nil, errors.New("not a folder")
 	}
+	if form, take := Folder(path); form != "" {
+		return nil, hint.With(fmt.Errorf("it holds an image in %s form; dir: takes a folder as the root of one", form), take)
+	}
+	return &dir{path: path, docs: documents{}}, nil
+}
+
+// Folder says in whose form a folder holds an image, "" if it holds none, and how what it holds is taken.
+func Folder(path string) (form, take string) {
 	has := func(name string) bool { _, err := os.Lstat(filepath.Join(path, name)); return err == nil }
 	switch {
 	case has("oci-layout") && has("index.json"):
-		return nil, hint.With(errors.New("it holds an image in the form of OCI; dir: takes a folder as the root of one"), "sandbox pull oci:"+path)
+		return "OCI's", "sandbox pull oci:" + path
 	case has("version") && has("manifest.json"):
-		return nil, hint.With(errors.New("it holds an image in skopeo's own form; dir: takes a folder as the root of one"), "skopeo copy dir:"+path+" oci:LAYOUT, then sandbox pull oci:LAYOUT")
+		return "skopeo's own", "skopeo copy dir:" + path + " oci:LAYOUT, then sandbox pull oci:LAYOUT"
 	}
-	return &dir{path: path, docs: documents{}}, nil
+	return "", "for a folder with the files of a system: sandbox pull dir:" + path
 }
 
 func packOptions() layer.PackOptions { return layer.PackOptions{Epoch: dirEpoch} }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/4cc2e759/sandbox/internal/lockfile"
 	"github.com/4cc2e759/sandbox/internal/usemark"
 )
 
@@ -180,7 +181,7 @@ func (s *Store) RemoveBlobFile(d Digest, f *os.File) error {
 	if s.takeOut(candidate{kind: KindBlob, name: d.Hex(), path: p}, f) {
 		return nil
 	}
-	if same, err := names(p, f); same || err != nil {
+	if same, err := lockfile.Names(p, f); same || err != nil {
 		return errors.Join(fmt.Errorf("cannot remove what is damaged: %s", p), err)
 	}
 	return nil

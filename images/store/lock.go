@@ -3,10 +3,11 @@ package store
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/4cc2e759/sandbox/internal/lockfile"
 )
 
 const openFlags = syscall.O_CLOEXEC | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
@@ -38,7 +39,7 @@ func tryLock(path string, flags, how int) (*os.File, error) {
 			f.Close()
 			return nil, err
 		}
-		same, err := names(path, f)
+		same, err := lockfile.Names(path, f)
 		if same {
 			return f, nil
 		}
@@ -47,20 +48,6 @@ func tryLock(path string, flags, how int) (*os.File, error) {
 			return nil, err
 		}
 	}
-}
-
-// names says whether path is the open file f. It is an error only if it cannot be known; a path that
-// is gone or another file is just false, and tryLock opens it again.
-func names(path string, f *os.File) (bool, error) {
-	a, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	b, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(a, b), err
 }
 
 // lock is tryLock that waits. waited is called once if there was something to wait for.

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/4cc2e759/sandbox/internal/lockfile"
 )
 
 // takeOut takes a name away, if it still stands for the file or folder that was looked at, held, and removes what it
@@ -16,7 +18,7 @@ func (s *Store) takeOut(c candidate, held *os.File) bool {
 		s.log.Warn("cannot remove what is damaged", "path", c.path, "err", err)
 		return false
 	}
-	if same, err := names(c.path, held); err != nil {
+	if same, err := lockfile.Names(c.path, held); err != nil {
 		return warn(err)
 	} else if !same {
 		return false
@@ -34,7 +36,7 @@ func (s *Store) takeOut(c candidate, held *os.File) bool {
 	if !moved {
 		return false
 	}
-	same, err := names(away, held)
+	same, err := lockfile.Names(away, held)
 	if same {
 		return true
 	}

@@ -69,6 +69,12 @@ func take(path string, f *os.File, m Mode) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return Names(path, f)
+}
+
+// Names says whether path is the open file f. It is an error only if it cannot be known; a path that is gone or
+// another file is just false, and whoever has locked f opens path again.
+func Names(path string, f *os.File) (bool, error) {
 	a, err := f.Stat()
 	if err != nil {
 		return false, err
